@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Errors that a user can do something about."""
+
+from __future__ import annotations
+
+__all__ = ["DesignError", "InputError", "ScenarioError", "ThplabError"]
+
+
+class ThplabError(Exception):
+    """The base of every error that thplab explains; `exit_status` is what the command ends with."""
+
+    exit_status = 2
+
+
+class InputError(ThplabError):
+    """A file, an option or an environment that cannot be used as it is."""
+
+
+class ScenarioError(InputError):
+    """A scenario that is not one, or a step that cannot be carried out.
+
+    Args:
+        problem: what is wrong, with the name of the cgroup, the region, the node.
+        remedy: what would be right.
+        where: the place in the file, "step 3 (discard)", "host", "claim 2".
+        path: the file; filled in by whoever knows it.
+    """
+
+    def __init__(self, problem: str, remedy: str = "", where: str = "", path: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+        self.where = where
+        self.path = path
+
+    def __str__(self) -> str:
+        place = ": ".join(part for part in (self.path, self.where, self.problem) if part)
+        return f"{place}; {self.remedy}" if self.remedy else place
+
+
+class DesignError(InputError):
+    """A design that cannot be loaded, lacks a method, or raised while the model called it."""
