@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The scheduling point: where the code of the model can be interrupted, and who is asked.
+
+Each primitive of this package passes a scheduling point before it touches shared memory. With
+nobody exploring that costs one compare (`if H.on`). When a :class:`Watcher` is attached it may
+switch to another CPU there, and it hears what the operation did.
+
+`H` holds what a real machine has in registers: which CPU runs this code now. It is the only global
+of the model; all memory is owned by a Machine.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mypy_extensions import i64, mypyc_attr
+
+__all__ = ["BOOT_CPU", "Cpu", "H", "Hook", "Watcher", "attach", "detach", "warn_once"]
+
+
+class Cpu:
+    """One CPU: what decides who may interrupt it and what it may do.
+
+    Attributes:
+        number: smp_processor_id().
+        irqs_on: whether interrupts are enabled.
+        in_irq: how many interrupt handlers are on its stack.
+        rcu_nesting: depth of RCU read sections (0: none).
+        rcu_section: a number that is new for each outermost read section.
+        locks_held: spin locks held; a CPU that holds one may not sleep.
+    """
+
+    def __init__(self, number: i64) -> None:
+        self.number: i64 = number
+        self.irqs_on: bool = True
+        self.in_irq: i64 = 0
+        self.rcu_nesting: i64 = 0
+        self.rcu_section: i64 = 0
+        self.locks_held: i64 = 0
+
+    def __repr__(self) -> str:
+        return f"CPU{self.number}"
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Watcher:
+    """What an explorer overrides. Each method is called only while a watcher is attached.
+
+    `op` is a code of :mod:`thplab.cpu.ops`; `obj` is the word, lock or list that it is about.
+    """
+
+    def point(self, op: i64, obj: object) -> None:
+        """An operation on `obj` is about to happen. May run other CPUs before it returns."""
+
+    def block(self, op: i64, obj: object) -> None:
+        """The operation cannot go on (a lock is held, a grace period has not ended).
+
+        Returns when it is worth another look; the caller checks again.
+        """
+
+    def done(self, op: i64, obj: object, arg: object) -> None:
+        """The operation happened: a lock was taken or dropped, a link was edited, an object freed.
+
+        No other CPU may run inside this call. `arg` is what ops.py says for the code.
+        """
+
+    def fails(self, what: str) -> bool:
+        """Whether the allocation `what` fails."""
+        return False
+
+    def warning(self, text: str) -> None:
+        """The model's WARN_ON_ONCE(), VM_WARN_ON() or lockdep_assert fired."""
+
+
+BOOT_CPU: Final = Cpu(0)
+
+
+class Hook:
+    """The current CPU, and the watcher if there is one.
+
+    Attributes:
+        on: whether a watcher is attached.
+        watcher: the watcher; a do-nothing one when off.
+        cpu: the CPU that runs the code.
+        cpus: all CPUs of this execution.
+        log: the warnings of this execution, each text once, with how often it came.
+    """
+
+    def __init__(self) -> None:
+        self.on: bool = False
+        self.watcher: Watcher = Watcher()
+        self.cpu: Cpu = BOOT_CPU
+        self.cpus: list[Cpu] = [BOOT_CPU]
+        self.log: dict[str, int] = {}
+
+
+H: Final = Hook()
+
+
+def attach(watcher: Watcher, cpus: list[Cpu]) -> None:
+    """Have `watcher` asked at each scheduling point; `cpus` are the CPUs of the execution."""
+    H.watcher = watcher
+    H.cpus = cpus
+    H.cpu = cpus[0]
+    H.on = True
+
+
+def detach() -> None:
+    """Back to one CPU and nobody asking. The boot CPU starts with interrupts on and outside RCU."""
+    H.on = False
+    H.watcher = Watcher()
+    BOOT_CPU.irqs_on = True
+    BOOT_CPU.in_irq = 0
+    BOOT_CPU.rcu_nesting = 0
+    BOOT_CPU.locks_held = 0
+    H.cpus = [BOOT_CPU]
+    H.cpu = BOOT_CPU
+
+
+def warn_once(text: str) -> None:
+    """WARN_ON_ONCE() and its kin: note the complaint and go on (include/asm-generic/bug.h)."""
+    H.log[text] = H.log.get(text, 0) + 1
+    if H.on:
+        H.watcher.warning(text)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Read-copy-update: read sections, grace periods and deferred frees (include/linux/rcupdate.h, 7.2).
+
+A grace period ends as soon as each read section that was under way when it began has ended. The
+model ends it at that very moment, the earliest that a real kernel could: what is found to be safe
+here is safe with any later end.
+"""
+
+from __future__ import annotations
+
+from mypy_extensions import i64, mypyc_attr
+
+from thplab.cpu.errors import RcuBug
+from thplab.cpu.hook import Cpu, H
+from thplab.cpu.ops import GRACE_PERIOD, RCU_LOCK, RCU_UNLOCK
+from thplab.cpu.spinlock import might_sleep
+
+__all__ = ["Rcu", "RcuHead"]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class RcuHead:
+    """struct rcu_head: inherited by what is freed after a grace period; `func` does it."""
+
+    def func(self) -> None:
+        """Called once, after the grace period, by some CPU outside a read section."""
+
+
+class _GracePeriod:
+    """Read sections that must end first, and what is to be done then."""
+
+    def __init__(self, readers: list[Cpu], head: RcuHead | None) -> None:
+        self.readers: list[Cpu] = readers
+        self.head: RcuHead | None = head
+
+
+class Rcu:
+    """The RCU state of one machine."""
+
+    def __init__(self) -> None:
+        self.pending: list[_GracePeriod] = []
+
+    def __repr__(self) -> str:
+        return "rcu"
+
+    def read_lock(self) -> None:
+        """rcu_read_lock(): sections nest."""
+        cpu = H.cpu
+        if H.on:
+            H.watcher.point(RCU_LOCK, cpu)
+        if cpu.rcu_nesting == 0:
+            cpu.rcu_section += 1
+        cpu.rcu_nesting += 1
+
+    def read_unlock(self) -> None:
+        """rcu_read_unlock(). The end of the last section may end a grace period.
+
+        Raises:
+            RcuBug: there is no section to end.
+        """
+        cpu = H.cpu
+        if cpu.rcu_nesting <= 0:
+            raise RcuBug(f"rcu_read_unlock() outside of a read section on {cpu!r}")
+        if H.on:
+            H.watcher.point(RCU_UNLOCK, cpu)
+        cpu.rcu_nesting -= 1
+        if cpu.rcu_nesting == 0 and self.pending:
+            self._section_ended(cpu)
+
+    def read_lock_held(self) -> bool:
+        """rcu_read_lock_held()."""
+        return H.cpu.rcu_nesting > 0
+
+    def call(self, head: RcuHead) -> None:
+        """call_rcu(), kfree_rcu(): `head.func()` after a grace period."""
+        period = self._begin(head)
+        if not period.readers:
+            self._end(period)
+
+    def synchronize(self) -> None:
+        """synchronize_rcu(): sleep until a grace period has passed.
+
+        Raises:
+            RcuBug: inside a read section, which would wait for itself.
+        """
+        cpu = H.cpu
+        if cpu.rcu_nesting:
+            raise RcuBug("Illegal synchronize_rcu() in an RCU read section")
+        might_sleep("synchronize_rcu")
+        if H.on:
+            H.watcher.point(GRACE_PERIOD, self)
+        period = self._begin(None)
+        while period.readers:
+            if not H.on:
+                raise RcuBug("synchronize_rcu() would wait for ever: a CPU left in a read section")
+            H.watcher.block(GRACE_PERIOD, period.readers[0])
+        if period in self.pending:
+            self.pending.remove(period)
+
+    def _begin(self, head: RcuHead | None) -> _GracePeriod:
+        readers = [cpu for cpu in H.cpus if cpu.rcu_nesting]
+        period = _GracePeriod(readers, head)
+        self.pending.append(period)
+        return period
+
+    def _section_ended(self, cpu: Cpu) -> None:
+        over = []
+        for period in self.pending:
+            if cpu in period.readers:
+                period.readers.remove(cpu)
+            if not period.readers:
+                over.append(period)
+        for period in over:
+            self._end(period)
+
+    def _end(self, period: _GracePeriod) -> None:
+        self.pending.remove(period)
+        head = period.head
+        if head is not None:
+            head.func()
+
+    def nr_pending(self) -> i64:
+        """Grace periods that have not ended."""
+        return len(self.pending)
