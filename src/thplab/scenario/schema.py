@@ -137,7 +137,7 @@ class RangeStep(Step):
 
     task: str
     region: str
-    offset: Size = Size(0)
+    offset: Size = msgspec.field(default_factory=Size)
     length: Size | None = None
     part: str = "all"
 
@@ -171,7 +171,7 @@ class Unmap(RangeStep, tag="unmap"):
     """munmap(2). A part that was unmapped may not be used again."""
 
 
-class Advise(RangeStep, tag="advise"):
+class Advise(RangeStep, tag="advise", kw_only=True):
     """madvise(2): MADV_HUGEPAGE, MADV_NOHUGEPAGE (whole region), MADV_COLLAPSE."""
 
     advice: Literal["hugepage", "nohugepage", "collapse"]
@@ -183,7 +183,7 @@ class Lock(RangeStep, tag="lock"):
     locked: bool = True
 
 
-class MovePages(RangeStep, tag="move_pages"):
+class MovePages(RangeStep, tag="move_pages", kw_only=True):
     """move_pages(2): the pages of the range go to `node`."""
 
     node: int
@@ -302,7 +302,11 @@ class Claim(
 class Scenario(
     msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
 ):
-    """A scenario file, whole."""
+    """A scenario file, whole.
+
+    Where a step of the file stood for several ("job{000..999}"), `steps` has each of them, and
+    `origins` the number that each has in the file, from 1; otherwise `origins` is empty.
+    """
 
     name: str
     summary: str
@@ -311,3 +315,9 @@ class Scenario(
     tasks: dict[str, Task] = {}
     steps: tuple[AnyStep, ...]
     claims: tuple[Claim, ...] = ()
+    origins: tuple[int, ...] = ()
+
+    def where(self, index: int) -> str:
+        """The step `steps[index]` as a message names it: "step 3 (discard)", counted in the file."""
+        number = self.origins[index] if self.origins else index + 1
+        return f"step {number} ({self.steps[index].__struct_config__.tag})"
