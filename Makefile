@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# What a newcomer types. Everything happens in .venv/; nothing needs root.
+#
+#   PYTHON=python3.12   the Python to use (default: python3)
+#   COVERAGE=1          have `make test` measure the branches of the model, and fail below the threshold
+#   PYTEST_ARGS="-k x"  passed on to pytest
+#   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+PURE := PYTHONPATH=src
+
+PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
+STALE := rm -rf build src/thplab.egg-info
+
+.PHONY: help demo test test-compiled test-pure lint bench bench-check build clean venv
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## what each design does to huge pages on the other node
+	@$(BIN)/python tools/build_state.py || true
+	$(BIN)/thplab compare scenarios/cover-letter.toml
+
+test: test-compiled test-pure ## the tests, compiled and interpreted
+
+# The installed package. Without a compiler it is the source, which test-pure runs anyway.
+test-compiled: $(VENV)/.installed $(VENV)/.test
+	@status=0; $(BIN)/python tools/build_state.py || status=$$?; \
+	if [ $$status -eq 3 ] && [ "$${THPLAB_REQUIRE_COMPILED:-}" != 1 ]; then \
+		echo "the compiled tests are left out"; \
+	elif [ $$status -ne 0 ]; then \
+		exit 1; \
+	else \
+		echo "== tests of the compiled package"; \
+		THPLAB_EXPECT=compiled $(PYTEST); \
+	fi
+
+test-pure: $(VENV)/.installed $(VENV)/.test
+	@echo "== tests of the interpreted source"
+ifeq ($(COVERAGE),1)
+	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST) --cov --cov-report=json --cov-fail-under=0
+	@$(BIN)/python tools/branch_coverage.py .coverage.json || \
+		{ $(BIN)/coverage report --fail-under=0; exit 1; }
+else
+	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST)
+endif
+
+lint: $(VENV)/.lint $(VENV)/.test ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(PURE) $(BIN)/mypy
+
+bench: $(VENV)/.installed $(VENV)/.test ## speed and size, wanted beside reached (minutes)
+	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
+
+bench-check: $(VENV)/.installed $(VENV)/.test ## a short bench whose ratios must not be far off
+	$(BIN)/python benchmarks/bench.py --check
+
+build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
+	$(STALE) dist
+	THPLAB_REQUIRE_COMPILED=$${THPLAB_REQUIRE_COMPILED:-1} \
+		$(PIP) --verbose --verbose wheel --no-deps --wheel-dir dist .
+	$(STALE)
+	@ls -l dist
+
+clean: ## remove all that was made
+	$(STALE) dist $(VENV) benchmarks/out .coverage .coverage.json .mypy_cache .ruff_cache \
+		.pytest_cache .hypothesis .benchmarks
+	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint ## all that a developer needs, in .venv/
+
+# Stamps: made again only when what they depend on has changed.
+
+$(VENV)/.venv: tools/make_venv.py
+	@echo "== a virtual environment in $(VENV)/"
+	@$(PYTHON) tools/make_venv.py $(VENV)
+	@touch $@
+
+# Old build trees would leave deleted modules in the package.
+$(VENV)/.installed: $(VENV)/.venv $(PACKAGE)
+	@echo "== installing thplab (the first time, and compiling, takes a minute)"
+	@$(STALE)
+	@$(PIP) install .
+	@$(STALE)
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.venv pyproject.toml
+	@echo "== installing what the tests need"
+	@$(BIN)/python tools/extras.py test > $(VENV)/test.txt
+	@$(PIP) install -r $(VENV)/test.txt
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.venv pyproject.toml
+	@echo "== installing ruff and mypy"
+	@$(BIN)/python tools/extras.py lint > $(VENV)/lint.txt
+	@$(PIP) install -r $(VENV)/lint.txt
+	@touch $@

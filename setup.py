@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is compiled, and what an installed thplab consists of.
+
+The floors that the model runs on are compiled by mypyc; their source is installed beside them and
+runs as it is where they could not be compiled. Two environment variables choose:
+
+    THPLAB_PURE=1              do not compile
+    THPLAB_REQUIRE_COMPILED=1  fail, rather than install the source alone
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
+
+COMPILED = ("cpu/*.py", "mm/*.py", "designs/*.py", "explore/core*.py")
+"""Modules below src/thplab that mypyc compiles, all as one unit: calls between them are C calls."""
+
+C_FLAGS = ("-fno-semantic-interposition", "-fvisibility=hidden")
+"""Without these gcc may not inline across the functions of a shared object."""
+
+REQUIRED = os.environ.get("THPLAB_REQUIRE_COMPILED") == "1"
+PURE = os.environ.get("THPLAB_PURE") == "1"
+
+
+def fall_back(reason: object) -> None:
+    """Go on without compiled modules, and say so; or, if they are required, do not."""
+    if REQUIRED:
+        raise SystemExit(f"thplab: THPLAB_REQUIRE_COMPILED=1, but the build failed: {reason}")
+    print(f"thplab: WARNING: not compiled, it will run 10 times slower: {reason}", file=sys.stderr)
+
+
+def compiled_sources() -> list[str]:
+    """The modules to compile, in a fixed order."""
+    root = Path("src/thplab")
+    paths = {path for pattern in COMPILED for path in root.glob(pattern)}
+    return sorted(str(path) for path in paths if path.name != "__init__.py")
+
+
+def extensions() -> list[Extension]:
+    """One Extension for all compiled modules, and a small one for each; none if mypyc fails."""
+    if PURE:
+        return []
+    try:
+        from mypyc.build import mypycify
+
+        found: list[Extension] = mypycify(
+            ["--config-file=", "--ignore-missing-imports", *compiled_sources()],
+            opt_level="3",
+            debug_level="0",
+            group_name="thplab",
+        )
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - mypyc reports type errors by exiting
+        fall_back(f"mypyc: {error!r}")
+        return []
+    for extension in found:
+        extension.extra_compile_args = [*extension.extra_compile_args, *C_FLAGS]
+    return found
+
+
+class BuildAllOrNothing(build_ext):  # type: ignore[misc]  # setuptools has no types
+    """build_ext that leaves no extension behind when one of them fails.
+
+    The small modules import the big one: half a build would not even import.
+    """
+
+    def run(self) -> None:
+        """Compile, or clean up and go on with the source."""
+        try:
+            super().run()
+        except Exception as error:  # noqa: BLE001 - compilers fail in many ways
+            fall_back(str(error).splitlines()[0] if str(error) else repr(error))
+            for output in self.get_outputs():
+                Path(output).unlink(missing_ok=True)
+            self.extensions: list[Any] = []
+            self.distribution.ext_modules = []
+
+
+setup(
+    # The library of scenarios stands at the top of the source tree, and inside the package when
+    # installed: see thplab.scenario.library.
+    packages=[*find_packages("src"), "thplab.library"],
+    package_dir={"": "src", "thplab.library": "scenarios"},
+    package_data={"thplab": ["py.typed"], "thplab.library": ["*.toml"]},
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildAllOrNothing},
+)
