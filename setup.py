@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
-COMPILED = ("cpu/*.py", "mm/*.py", "designs/*.py", "explore/core*.py")
-"""Modules below src/thplab that mypyc compiles, all as one unit: calls between them are C calls."""
-
-C_FLAGS = ("-fno-semantic-interposition", "-fvisibility=hidden")
-"""Without these gcc may not inline across the functions of a shared object."""
+SETTINGS: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))[
+    "tool"
+]["thplab"]["compile"]
 
 REQUIRED = os.environ.get("THPLAB_REQUIRE_COMPILED") == "1"
 PURE = os.environ.get("THPLAB_PURE") == "1"
@@ -38,7 +37,7 @@ def fall_back(reason: object) -> None:
 def compiled_sources() -> list[str]:
     """The modules to compile, in a fixed order."""
     root = Path("src/thplab")
-    paths = {path for pattern in COMPILED for path in root.glob(pattern)}
+    paths = {path for pattern in SETTINGS["modules"] for path in root.glob(pattern)}
     return sorted(str(path) for path in paths if path.name != "__init__.py")
 
 
@@ -51,7 +50,7 @@ def extensions() -> list[Extension]:
 
         found: list[Extension] = mypycify(
             ["--config-file=", "--ignore-missing-imports", *compiled_sources()],
-            opt_level="3",
+            opt_level=SETTINGS["opt-level"],
             debug_level="0",
             group_name="thplab",
         )
@@ -59,7 +58,7 @@ def extensions() -> list[Extension]:
         fall_back(f"mypyc: {error!r}")
         return []
     for extension in found:
-        extension.extra_compile_args = [*extension.extra_compile_args, *C_FLAGS]
+        extension.extra_compile_args = [*extension.extra_compile_args, *SETTINGS["c-flags"]]
     return found
 
 

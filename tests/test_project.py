@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rules of the project that no linter knows: floors, length of files, licence, speed of --help."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+import thplab
+from thplab.scenario.library import library_dir, library_files
+
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src" / "thplab"
+
+FLOOR = {
+    "cpu": 0,
+    "mm": 1,
+    "designs": 2,
+    "scenario": 3,
+    "observe": 4,
+    "agent": 5,
+    "backends": 6,
+    "explore": 6,
+    "compare": 7,
+    "report": 8,
+    "sweep": 8,
+    "cli": 9,
+    "__main__": 10,
+}
+"""An import goes to a lower number, or stays in its room. thplab/__init__.py is below all."""
+
+MAX_LINES = 400
+
+
+def sources(*folders: Path) -> list[Path]:
+    """The Python files below the folders."""
+    found = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    assert found
+    return found
+
+
+def our_files() -> list[Path]:
+    """All that we write in Python and C."""
+    folders = [ROOT / name for name in ("src", "tests", "benchmarks", "tools")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    ours = [path for path in files if path.suffix in {".py", ".c", ".h"}]
+    return [path for path in ours if "out" not in path.relative_to(ROOT).parts]
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted module name; "" for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else ""
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Each module of ours that a file imports anywhere in it, with the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module]
+            if node.module == "thplab":
+                names = [f"thplab.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from ((node.lineno, name) for name in names if name.split(".")[0] == "thplab")
+
+
+def upward_imports(path: Path, room: str) -> list[str]:
+    """The imports of a file that leave its room without going down."""
+    return [
+        f"{path.name}:{line} imports {name}"
+        for line, name in imports(path)
+        if (other := room_of(name)) in FLOOR and other != room and FLOOR[other] >= FLOOR[room]
+    ]
+
+
+def room_of_file(path: Path) -> str:
+    """The room that a file of src/thplab is in."""
+    parts = path.relative_to(SOURCE).parts
+    return parts[0] if len(parts) > 1 else path.stem
+
+
+def test_every_room_has_a_floor() -> None:
+    rooms = {room_of_file(path) for path in sources(SOURCE)}
+    assert rooms - {"__init__"} <= set(FLOOR)
+
+
+def test_imports_go_down_through_the_floors() -> None:
+    upward = []
+    for path in sources(SOURCE):
+        room = room_of_file(path)
+        if room == "__init__":
+            assert not list(imports(path))
+        else:
+            upward += upward_imports(path, room)
+    assert upward == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import thplab.mm.folio",
+        "from thplab.mm.folio import Folio",
+        "from thplab import mm",
+        "def late():\n    from thplab.designs.list_lru import ListLruQueue\n",
+        "if TYPE_CHECKING:\n    from thplab.mm.folio import Folio\n",
+    ],
+)
+def test_an_upward_import_is_found_wherever_it_stands(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(text, encoding="utf-8")
+    assert len(upward_imports(path, "cpu")) == 1
+    assert upward_imports(path, "scenario") == []
+
+
+def test_no_import_is_relative() -> None:
+    relative = [
+        path
+        for path in sources(SOURCE)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    ]
+    assert relative == []
+
+
+def test_a_file_stays_under_400_lines() -> None:
+    lengths = {
+        str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines())
+        for path in our_files()
+    }
+    assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_each_file_names_its_licence_first() -> None:
+    bare = []
+    for path in our_files():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        head = lines[1:2] if lines and lines[0].startswith("#!") else lines[:1]
+        if lines and not any("SPDX-License-Identifier: GPL-2.0-only" in line for line in head):
+            bare.append(str(path.relative_to(ROOT)))
+    assert bare == []
+
+
+def test_the_licence_is_the_one_that_the_files_name() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["license"] == "GPL-2.0-only"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "GNU GENERAL PUBLIC LICENSE" in text
+    assert "Version 2, June 1991" in text
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in changelog or f"## [{thplab.__version__}]" in changelog
+
+
+def test_the_designs_are_declared_as_entry_points() -> None:
+    """A stale installation would hide a design, or name one that is gone."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = project["entry-points"]["thplab.designs"]
+    installed = {point.name: point.value for point in entry_points(group="thplab.designs")}
+    if not installed:
+        pytest.skip("thplab is not installed here: only its source is on the path")
+    assert declared.items() <= installed.items()
+    for point in entry_points(group="thplab.designs"):
+        assert isinstance(point.load(), type)
+
+
+def test_the_library_is_found_and_complete() -> None:
+    """Installed or not, thplab finds every scenario file of the source tree."""
+    assert library_dir().is_dir()
+    in_tree = {path.name for path in (ROOT / "scenarios").glob("*.toml")}
+    assert {path.name for path in library_files()} == in_tree
+    assert in_tree
+
+
+def test_help_answers_at_once() -> None:
+    """Optional and heavy parts are imported when used. The limit is generous: CI machines are busy."""
+    command = [sys.executable, "-m", "thplab.cli", "--help"]
+    if shutil.which("thplab", path=str(Path(sys.executable).parent)):
+        command = [str(Path(sys.executable).parent / "thplab"), "--help"]
+    took = []
+    for _ in range(3):
+        begin = time.monotonic()
+        done = subprocess.run(
+            command, env=dict(os.environ), capture_output=True, text=True, check=False
+        )
+        took.append(time.monotonic() - begin)
+        assert done.returncode == 0, done.stderr
+        assert "compare" in done.stdout
+    assert min(took) < 1.0
