@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The `part` of a step: which base pages of each huge page it is about, as a bit mask.
 
-    >>> part_mask("first page of each huge page")
-    1
-    >>> part_mask("pages 4-7 of each huge page")
-    240
+>>> part_mask("first page of each huge page")
+1
+>>> part_mask("pages 4-7 of each huge page")
+240
 """
 
 from __future__ import annotations

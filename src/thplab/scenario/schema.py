@@ -126,7 +126,7 @@ class Step(
     """One thing that happens. `do` names it."""
 
 
-class RangeStep(Step):
+class RangeStep(Step, frozen=True):
     """A step on a region, or on a part of it.
 
     `offset` and `length` choose an address range of the region, `part` pages in each huge page
@@ -142,7 +142,7 @@ class RangeStep(Step):
     part: str = "all"
 
 
-class Map(Step, tag="map"):
+class Map(Step, tag="map", frozen=True):
     """mmap(2) of private anonymous memory, aligned to a huge page, and mbind(2). Nothing is touched yet.
 
     `node` is short for `policy = { mode = "bind", nodes = [node] }`. `thp` is MADV_HUGEPAGE or
@@ -157,66 +157,66 @@ class Map(Step, tag="map"):
     thp: Literal["default", "hugepage", "nohugepage"] = "default"
 
 
-class Touch(RangeStep, tag="touch"):
+class Touch(RangeStep, tag="touch", frozen=True):
     """Write to each base page of the range: one byte of data, or zeros."""
 
     write: Literal["data", "zeros"] = "data"
 
 
-class Discard(RangeStep, tag="discard"):
+class Discard(RangeStep, tag="discard", frozen=True):
     """madvise(MADV_DONTNEED)."""
 
 
-class Unmap(RangeStep, tag="unmap"):
+class Unmap(RangeStep, tag="unmap", frozen=True):
     """munmap(2). A part that was unmapped may not be used again."""
 
 
-class Advise(RangeStep, tag="advise", kw_only=True):
+class Advise(RangeStep, tag="advise", kw_only=True, frozen=True):
     """madvise(2): MADV_HUGEPAGE, MADV_NOHUGEPAGE (whole region), MADV_COLLAPSE."""
 
     advice: Literal["hugepage", "nohugepage", "collapse"]
 
 
-class Lock(RangeStep, tag="lock"):
+class Lock(RangeStep, tag="lock", frozen=True):
     """mlock(2) of the whole region, which faults it in; `locked = false` is munlock(2)."""
 
     locked: bool = True
 
 
-class MovePages(RangeStep, tag="move_pages", kw_only=True):
+class MovePages(RangeStep, tag="move_pages", kw_only=True, frozen=True):
     """move_pages(2): the pages of the range go to `node`."""
 
     node: int
 
 
-class Fork(Step, tag="fork"):
+class Fork(Step, tag="fork", frozen=True):
     """fork(2): the task `child` starts with a copy of the task's address space, in the same cgroup."""
 
     task: str
     child: str
 
 
-class Exit(Step, tag="exit"):
+class Exit(Step, tag="exit", frozen=True):
     """The task ends; its memory is unmapped."""
 
     task: str
 
 
-class MoveTask(Step, tag="move_task"):
+class MoveTask(Step, tag="move_task", frozen=True):
     """Write the task to another cgroup's cgroup.procs. Memory charged so far stays where it is charged."""
 
     task: str
     cgroup: str
 
 
-class Pressure(Step, tag="pressure"):
+class Pressure(Step, tag="pressure", frozen=True):
     """The task touches base pages bound to the node until the kernel's OOM killer ends it."""
 
     task: str
     node: int
 
 
-class Reclaim(Step, tag="reclaim"):
+class Reclaim(Step, tag="reclaim", frozen=True):
     """Proactive reclaim of `size` from a cgroup (memory.reclaim) or a node (its reclaim file): one of the two."""
 
     size: Size
@@ -224,16 +224,17 @@ class Reclaim(Step, tag="reclaim"):
     node: int | None = None
 
 
-class Set(Step, tag="set"):
+class Set(Step, tag="set", frozen=True):
     """Write a tunable: a cgroup's memory.max, .high, .low or .min (with `cgroup`), or a file below
-    /sys/kernel/mm/transparent_hugepage ("shrink_underused", "khugepaged/max_ptes_none", ...)."""
+    /sys/kernel/mm/transparent_hugepage ("shrink_underused", "khugepaged/max_ptes_none", ...).
+    """
 
     file: str
     value: str | int
     cgroup: str | None = None
 
 
-class Shrink(Step, tag="shrink"):
+class Shrink(Step, tag="shrink", frozen=True):
     """Write the deferred split shrinker's debugfs scan file: one cgroup, one node, `count` objects."""
 
     cgroup: str
@@ -241,19 +242,19 @@ class Shrink(Step, tag="shrink"):
     count: int
 
 
-class Rmdir(Step, tag="rmdir"):
+class Rmdir(Step, tag="rmdir", frozen=True):
     """Remove the cgroup: it goes offline. It must have no task and no child left."""
 
     cgroup: str
 
 
-class Wait(Step, tag="wait"):
+class Wait(Step, tag="wait", frozen=True):
     """Let `seconds` pass. Only khugepaged, when awake, acts on time; other steps take none in the model."""
 
     seconds: int
 
 
-class Observe(Step, tag="observe"):
+class Observe(Step, tag="observe", frozen=True):
     """Take an Observation and name it."""
 
     label: str

@@ -21,13 +21,9 @@ def parse_size(text: object) -> int:
     Raises:
         ValueError: it has no unit, is not a whole number of bytes, or is beyond LARGEST.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
-        raise ValueError(f"{str(text)[:20]} has no unit; {_EXAMPLE}")
-    if not isinstance(text, str):
-        raise ValueError(f"expected a size; {_EXAMPLE}")
     if text == "0":
         return 0
-    match = _SIZE.fullmatch(text)
+    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
     if match is None:
         raise ValueError(_not_a_size(text))
     whole, fraction, letter = match.groups(default="")
@@ -42,7 +38,10 @@ def parse_size(text: object) -> int:
     return size
 
 
-def _not_a_size(text: str) -> str:
+def _not_a_size(text: object) -> str:
+    if not isinstance(text, str):
+        number = isinstance(text, int) and not isinstance(text, bool)
+        return f"{str(text)[:20]} has no unit; {_EXAMPLE}" if number else f"no size; {_EXAMPLE}"
     shown = text if len(text) <= 20 and text.isprintable() else "this text"
     if text.isascii() and text.isdigit():
         return f'"{shown}" has no unit; {_EXAMPLE}'

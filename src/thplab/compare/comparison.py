@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs of one scenario, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from thplab.compare.rows import Row, side_by_side
+from thplab.scenario.claims import ClaimResult, evaluate
+from thplab.scenario.observation import Run, StepOutcome
+from thplab.scenario.schema import Observe, Scenario
+
+__all__ = ["Column", "Comparison", "Moment", "compare"]
+
+
+class Column(msgspec.Struct, kw_only=True, frozen=True):
+    """One Run: its heading, what it did and complained about, and how the claims fared on it."""
+
+    title: str
+    backend: str
+    design: str
+    claims: tuple[ClaimResult, ...]
+    outcomes: tuple[StepOutcome, ...]
+    warnings: tuple[str, ...]
+
+
+class Moment(msgspec.Struct, kw_only=True, frozen=True):
+    """One observation of the scenario: its figures, a value for each column."""
+
+    label: str
+    rows: tuple[Row, ...]
+
+
+class Comparison(msgspec.Struct, kw_only=True, frozen=True):
+    """A scenario's Runs, figure by figure."""
+
+    scenario: Scenario
+    columns: tuple[Column, ...]
+    moments: tuple[Moment, ...]
+
+    @property
+    def broken(self) -> bool:
+        """True if a claim failed or a backend warned: a broken promise."""
+        return any(
+            column.warnings or any(result.verdict == "failed" for result in column.claims)
+            for column in self.columns
+        )
+
+
+def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
+    """Set Runs of `scenario` side by side, in the order given."""
+    columns = tuple(
+        Column(
+            title=run.title,
+            backend=run.backend,
+            design=run.design,
+            claims=tuple(evaluate(scenario, run)),
+            outcomes=tuple(run.outcomes),
+            warnings=tuple(run.warnings),
+        )
+        for run in runs
+    )
+    taken = [{observation.label: observation for observation in run.observations} for run in runs]
+    labels = [step.label for step in scenario.steps if isinstance(step, Observe)]
+    moments = tuple(
+        Moment(
+            label=label,
+            rows=tuple(side_by_side([observations.get(label) for observations in taken])),
+        )
+        for label in labels
+    )
+    return Comparison(scenario=scenario, columns=columns, moments=moments)

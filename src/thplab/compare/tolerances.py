@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""How a figure of one Run may be held against the same figure of another: a rule for each figure.
+
+Between two designs of the model every figure is exact, as the model is deterministic. The rules are
+for the model against a kernel, or one boot of a kernel against another. Each says why.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Literal
+
+import msgspec
+
+from thplab.scenario.parts import HPAGE_PMD_NR, HPAGE_PMD_SIZE
+
+__all__ = ["Judgement", "Rule", "judge", "rule_for"]
+
+Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
+"""unseen: one of the two is None, and None equals nothing."""
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """A rule, and the reason for it.
+
+    exact: equal or different. within: may differ by `tolerance`, in the figure's own unit.
+    incomparable: says nothing.
+    """
+
+    kind: Literal["exact", "within", "incomparable"]
+    why: str
+    tolerance: int = 0
+
+
+_EXACT = Rule("exact", "the steps alone decide it")
+_COUNTED = Rule("exact", "counts events that the steps alone decide")
+_OWN_MEMORY = Rule("incomparable", "a kernel and its services use memory of their own")
+_OWN_PROCESSES = Rule(
+    "within", "the processes of a real host have anonymous memory of their own", 32 << 20
+)
+_OWN_STACK = Rule("within", "a task is a process with a stack and a heap of its own", 16 << 20)
+_SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
+_UNSTATED = Rule("incomparable", "no rule is stated for this counter")
+_REBUILT = "khugepaged is awake: it rebuilds up to 8 huge pages in a pass (pages_to_scan 4096)"
+
+# Sections and figures as patterns; the first that fits decides.
+_RULES: tuple[tuple[str, Rule], ...] = (
+    ("nodes.free", _OWN_MEMORY),
+    ("nodes.anon", _OWN_PROCESSES),
+    ("nodes.huge", _OWN_PROCESSES),
+    ("cgroups.anon", _OWN_STACK),
+    ("cgroups.huge", _EXACT),
+    ("cgroups.queue", _EXACT),
+    ("regions.*", _EXACT),
+    ("vmstat.thp_*", _COUNTED),
+    ("vmstat.oom_kill", _COUNTED),
+    ("vmstat.pgscan*", _SCANNED),
+    ("vmstat.pgsteal*", _SCANNED),
+    ("vmstat.pgrefill*", _SCANNED),
+    ("vmstat.pgactivate", _SCANNED),
+    ("vmstat.pgdeactivate", _SCANNED),
+    ("vmstat.allocstall*", _SCANNED),
+    ("vmstat.slabs_scanned", _SCANNED),
+    ("vmstat.kswapd_*", _SCANNED),
+    ("vmstat.pageoutrun", _SCANNED),
+    ("vmstat.drop_*", _SCANNED),
+    ("vmstat.compact_*", _SCANNED),
+    ("vmstat.*", _UNSTATED),
+    ("mthp.*", _COUNTED),
+)
+
+# What khugepaged changes when it is awake, with the unit of eight huge pages in the figure's own.
+_AWAKE: tuple[tuple[str, Rule], ...] = (
+    ("regions.huge", Rule("within", _REBUILT, 8)),
+    ("regions.split", Rule("within", _REBUILT, 8)),
+    ("regions.base", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
+    ("regions.absent", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
+    ("cgroups.huge", Rule("within", _REBUILT, 8 * HPAGE_PMD_SIZE)),
+    ("cgroups.queue", Rule("within", _REBUILT, 8)),
+    ("vmstat.thp_collapse_*", Rule("incomparable", _REBUILT)),
+    ("mthp.nr_anon*", Rule("within", _REBUILT, 8)),
+)
+
+
+def rule_for(section: str, name: str, *, subject: str = "", khugepaged_awake: bool = False) -> Rule:
+    """The rule for a figure.
+
+    Args:
+        section: "nodes", "cgroups", "regions", "vmstat" or "mthp".
+        name: the figure: "queue", "thp_split_page".
+        subject: the cgroup or region; the root cgroup has all of the host's own processes.
+        khugepaged_awake: the scenario has khugepaged awake.
+    """
+    if section == "cgroups" and subject == "/" and name != "queue":
+        return _OWN_PROCESSES
+    figure = f"{section}.{name}"
+    for pattern, rule in (*_AWAKE, *_RULES) if khugepaged_awake else _RULES:
+        if fnmatchcase(figure, pattern):
+            return rule
+    return _UNSTATED
+
+
+def judge(rule: Rule, one: int | None, other: int | None) -> Judgement:
+    """Hold two values of a figure against each other by its rule."""
+    if one is None or other is None:
+        return "unseen"
+    if rule.kind == "incomparable":
+        return "incomparable"
+    if one == other:
+        return "equal"
+    if rule.kind == "within" and abs(one - other) <= rule.tolerance:
+        return "within"
+    return "different"

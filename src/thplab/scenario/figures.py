@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Paths to figures of an Observation: "regions.victim.far[1].huge" and its like.
+
+nodes[0].free                    one node; without [0] the sum over all nodes
+cgroups./victim[0].queue         one cgroup on one node; without [0] the sum over all nodes
+regions.victim.far[1].huge       one region on one node; without [1] the sum over all nodes
+regions.victim.far.absent        pages of a region that have no node: zero, swapped, absent
+regions.job*.heap.huge           "*" in a subject: the sum over all that fit
+vmstat.thp_split_page            a counter of /proc/vmstat
+mthp.2048kB.split                a counter of one size of huge pages
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from thplab.scenario.observation import (
+    CgroupFigures,
+    NodeFigures,
+    Observation,
+    RegionFigures,
+    RegionNode,
+)
+
+__all__ = ["FIGURES", "NODELESS", "FigurePath", "Unseen", "parse_figure", "read_figure"]
+
+FIGURES: dict[str, tuple[str, ...]] = {
+    "nodes": NodeFigures.__struct_fields__,
+    "cgroups": CgroupFigures.__struct_fields__,
+    "regions": (*RegionNode.__struct_fields__, *RegionFigures.__struct_fields__[1:]),
+}
+"""The figures of the sections that have subjects or nodes."""
+
+NODELESS = frozenset(RegionFigures.__struct_fields__[1:])
+"""Figures of a region that belong to no node."""
+
+_Subject = TypeVar("_Subject")
+
+_PATH = re.compile(
+    r"""
+      (?P<nodes>nodes) (?:\[(?P<nid0>[0-9]{1,4})\])? \.(?P<name0>\w+)
+    | cgroups \.(?P<cgroup>[^\[\]\s]+?) (?:\[(?P<nid1>[0-9]{1,4})\])? \.(?P<name1>\w+)
+    | regions \.(?P<region>[\w*-]+\.[\w*-]+) (?:\[(?P<nid2>[0-9]{1,4})\])? \.(?P<name2>\w+)
+    | vmstat \.(?P<counter>\w+)
+    | mthp \.(?P<size>[0-9]{1,9}kB) \.(?P<mthp_counter>\w+)
+    """,
+    re.VERBOSE | re.ASCII,
+)
+_LONGEST_PATH = 2000
+
+
+class FigurePath(NamedTuple):
+    """A path, taken apart: "nodes", "cgroups", "regions", "vmstat" or "mthp", then what it names."""
+
+    section: str
+    subject: str
+    nid: int | None
+    name: str
+
+    def __str__(self) -> str:
+        subject = f".{self.subject}" if self.subject else ""
+        nid = "" if self.nid is None else f"[{self.nid}]"
+        return f"{self.section}{subject}{nid}.{self.name}"
+
+
+class Unseen(NamedTuple):
+    """A figure that an observation does not have, and why."""
+
+    reason: str
+
+
+@lru_cache(maxsize=1024)
+def parse_figure(text: str) -> FigurePath:
+    """Take a path apart.
+
+    Raises:
+        ValueError: it is none of the forms, or there is no such figure; the message has the remedy.
+    """
+    match = _PATH.fullmatch(text) if len(text) <= _LONGEST_PATH else None
+    if match is None:
+        raise ValueError(
+            'a figure is like "regions.victim.far[1].huge", "cgroups./victim[0].queue", '
+            '"nodes[0].free", "vmstat.thp_split_page" or "mthp.2048kB.split"'
+        )
+    if match["counter"]:
+        return FigurePath("vmstat", "", None, match["counter"])
+    if match["size"]:
+        return FigurePath("mthp", match["size"], None, match["mthp_counter"])
+    section, index, subject = (
+        ("nodes", "0", "")
+        if match["nodes"]
+        else ("cgroups", "1", match["cgroup"])
+        if match["cgroup"]
+        else ("regions", "2", match["region"])
+    )
+    name, nid = match["name" + index], match["nid" + index]
+    if name not in FIGURES[section]:
+        raise ValueError(f"{section} have the figures {', '.join(FIGURES[section])}")
+    if nid is not None and section == "regions" and name in NODELESS:
+        raise ValueError(f'"{name}" belongs to no node; leave out [{nid}]')
+    return FigurePath(section, subject, None if nid is None else int(nid), name)
+
+
+def read_figure(observation: Observation, path: FigurePath) -> int | Unseen:
+    """The figure, or why the observation does not have it."""
+    total = 0
+    for value in _values(observation, path):
+        if value is None:
+            return Unseen(_why_missing(observation, path))
+        if isinstance(value, Unseen):
+            return value
+        total += value
+    return total
+
+
+def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen | None]:
+    match path.section:
+        case "vmstat":
+            return [observation.vmstat.get(path.name)]
+        case "mthp":
+            return [observation.mthp.get(path.subject, {}).get(path.name)]
+        case "nodes":
+            return _on_nodes(observation.nodes, path)
+        case "cgroups":
+            cgroups = _fitting(observation.cgroups, path.subject)
+            if not cgroups:
+                return [Unseen(f"{path.subject} was not there")]
+            return [value for nodes in cgroups for value in _on_nodes(nodes, path)]
+    regions = _fitting(observation.regions, path.subject)
+    if not regions:
+        return [Unseen(f"{path.subject} was not there: its task had ended")]
+    if path.name in NODELESS:
+        return [getattr(region, path.name) for region in regions]
+    return [value for region in regions for value in _on_nodes(region.nodes, path)]
+
+
+def _fitting(subjects: dict[str, _Subject], wanted: str) -> list[_Subject]:
+    if "*" not in wanted:
+        return [subjects[wanted]] if wanted in subjects else []
+    # Only "*" is special here: the other signs of a shell pattern are taken as they stand.
+    pattern = wanted.replace("[", "[[]").replace("?", "[?]")
+    return [figures for subject, figures in subjects.items() if fnmatchcase(subject, pattern)]
+
+
+def _on_nodes(
+    nodes: list[NodeFigures] | list[CgroupFigures] | list[RegionNode], path: FigurePath
+) -> list[int | Unseen | None]:
+    if path.nid is None:
+        return [getattr(node, path.name) for node in nodes]
+    if path.nid >= len(nodes):
+        return [Unseen(f"there is no node {path.nid}")]
+    return [getattr(nodes[path.nid], path.name)]
+
+
+def _why_missing(observation: Observation, path: FigurePath) -> str:
+    general = FigurePath(path.section, "", None, path.name)
+    for candidate in (path, path._replace(nid=None), general):
+        reason = observation.missing.get(str(candidate))
+        if reason:
+            return reason
+    return observation.missing.get(path.section, "this backend does not count it")

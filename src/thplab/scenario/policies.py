@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nodes and memory policies that a scenario names."""
+
+from __future__ import annotations
+
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.schema import Policy
+
+__all__ = ["check_node", "check_policy"]
+
+
+def check_node(nid: int, count: int, where: str) -> None:
+    """Refuse a node that the host does not have."""
+    if not 0 <= nid < count:
+        nodes = "node 0 only" if count == 1 else f"nodes 0 to {count - 1}"
+        raise ScenarioError(f"there is no node {nid}", f"the host has {nodes}", where)
+
+
+def check_policy(policy: Policy, count: int, where: str) -> None:
+    """Refuse a policy that set_mempolicy(2) would refuse: nodes missing, unknown or not wanted."""
+    for nid in policy.nodes:
+        check_node(nid, count, where)
+    if len(set(policy.nodes)) != len(policy.nodes):
+        raise ScenarioError("a node is named twice in a policy", "name each node once", where)
+    if policy.mode == "local" and policy.nodes:
+        raise ScenarioError('the policy "local" takes no nodes', "leave nodes out", where)
+    if policy.mode != "local" and not policy.nodes:
+        raise ScenarioError(f'the policy "{policy.mode}" has no nodes', "nodes = [0]", where)
+    if policy.mode == "preferred" and len(policy.nodes) != 1:
+        raise ScenarioError(
+            'the policy "preferred" has several nodes', "prefer one node: nodes = [0]", where
+        )
