@@ -56,7 +56,8 @@ class RegionNode(msgspec.Struct, kw_only=True):
 
 class RegionFigures(msgspec.Struct, kw_only=True):
     """A region: by node, and what has no node: base pages that map the shared zero page, are swapped
-    out, or absent (never touched, discarded or unmapped)."""
+    out, or absent (never touched, discarded or unmapped).
+    """
 
     nodes: list[RegionNode]
     zero: int | None = None
@@ -99,3 +100,5 @@ class Run(msgspec.Struct, kw_only=True):
     observations: list[Observation]
     outcomes: list[StepOutcome] = []
     warnings: list[str] = []
+    notes: list[str] = []
+    """How it was run, for the reader: which kernel and emulation, what is known and harmless."""

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`python -m thplab.agent --work DIRECTORY [--cgroup DIRECTORY]`: run a batch of scenarios here.
+
+The work directory holds scenarios.json, a list of scenarios; the agent adds facts.json, a Run for
+each scenario as soon as it is complete, and `done` at the end, or failure.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import msgspec
+
+from thplab.agent.probe import probe_design
+from thplab.agent.report import KernelFacts, WorkDirectory
+from thplab.agent.session import run_scenario, stay_on_first_node
+from thplab.agent.system_calls import disable_thp
+from thplab.agent.tunables import Tunables, park_khugepaged
+from thplab.observe.node_meminfo import online_nodes
+from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker
+from thplab.scenario.errors import InputError
+from thplab.scenario.schema import Scenario
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    """The agent's whole life. Returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m thplab.agent", description=__doc__)
+    parser.add_argument("--work", type=Path, required=True, metavar="DIRECTORY")
+    parser.add_argument(
+        "--cgroup",
+        type=Path,
+        default=Path("/sys/fs/cgroup"),
+        metavar="DIRECTORY",
+        help="the cgroup that stands for the scenario's root",
+    )
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, _end)
+    work = WorkDirectory(arguments.work)
+    try:
+        _run_batch(work, arguments.cgroup)
+    except (InputError, OSError, LookupError, msgspec.MsgspecError) as error:
+        work.write(work.failure, f"{type(error).__name__}: {error}")
+        print(f"agent: {error}", file=sys.stderr)
+        return 2
+    work.write(work.done, os.uname().release)
+    return 0
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """A signal to end becomes an exception, so that everything is put back on the way out."""
+    raise SystemExit(128 + number)
+
+
+def _run_batch(work: WorkDirectory, base: Path) -> None:
+    scenarios = work.read(work.scenarios, list[Scenario]) or []
+    stay_on_first_node()
+    disable_thp(True)
+    tunables = Tunables(work.journal)
+    try:
+        park_khugepaged(tunables)
+        probing = Tunables()
+        try:
+            verdict = probe_design(base, probing)
+        finally:
+            probing.restore()
+        facts = KernelFacts(
+            release=os.uname().release,
+            design=verdict.design,
+            how=verdict.how,
+            nodes=len(online_nodes()),
+            shrinker_debug=find_deferred_split_shrinker() is not None,
+        )
+        work.write(work.facts, facts)
+        for index, scenario in enumerate(scenarios):
+            _mark(f"scenario {index} begins: {scenario.name}")
+            journal = work.journal.with_name(f"tunables-{index}.json")
+            run = run_scenario(scenario, base, verdict, journal)
+            _mark(f"scenario {index} ends")
+            work.write(work.run(index), run)
+    finally:
+        tunables.restore()
+
+
+def _mark(text: str) -> None:
+    """Put a line into the kernel's log, so that what it says can be told apart by scenario."""
+    with contextlib.suppress(OSError), Path("/dev/kmsg").open("w", encoding="utf-8") as log:
+        log.write(f"thplab: {text}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

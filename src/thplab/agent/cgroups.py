@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The scenario's cgroups as directories of a version 2 hierarchy."""
+
+from __future__ import annotations
+
+import errno
+import time
+from pathlib import Path
+
+from thplab.scenario.errors import InputError
+from thplab.scenario.schema import Cgroup
+
+__all__ = ["Hierarchy", "remove_tree"]
+
+_PATIENCE_SECONDS = 10.0
+_TASKS_OF_THE_BASE = "tasks-of-the-root"
+
+
+class Hierarchy:
+    """Makes, fills and removes a scenario's cgroups.
+
+    Args:
+        base: the cgroup that stands for the scenario's "/": the real root in a guest, one of the
+            agent's own on a host. Its own limit, if any, is the caller's business.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self._made: list[Path] = []
+
+    def directory(self, path: str) -> Path:
+        """The directory of a scenario's cgroup path."""
+        return self.base / path.strip("/")
+
+    def inode(self, path: str) -> int:
+        """The number by which the kernel's shrinker files call the cgroup."""
+        return self.directory(path).stat().st_ino
+
+    def exists(self, path: str) -> bool:
+        """Whether the cgroup is still there."""
+        return self.directory(path).is_dir()
+
+    def make(self, cgroups: dict[str, Cgroup]) -> None:
+        """Make all cgroups, ancestors first, and set their limits.
+
+        Raises:
+            InputError: the kernel refused; the message names the cgroup.
+        """
+        for path in sorted(cgroups, key=lambda name: name.count("/")):
+            if path != "/":
+                self._make_one(self.directory(path))
+            self._limit(path, cgroups[path])
+
+    def _make_one(self, directory: Path) -> None:
+        parent = directory.parent
+        if not parent.is_dir():
+            self._make_one(parent)
+        if directory.is_dir():
+            return
+        try:
+            control = parent / "cgroup.subtree_control"
+            if "memory" not in control.read_text(encoding="ascii").split():
+                control.write_text("+memory", encoding="ascii")
+            directory.mkdir()
+        except OSError as error:
+            raise InputError(
+                f"the kernel refuses the cgroup {directory}: {error.strerror}"
+            ) from error
+        self._made.append(directory)
+
+    def _limit(self, path: str, cgroup: Cgroup) -> None:
+        for name in ("max", "high", "low", "min"):
+            value = getattr(cgroup, name)
+            if value is not None:
+                self.write(path, f"memory.{name}", str(int(value)))
+
+    def write(self, path: str, file: str, value: str) -> None:
+        """Write one of the cgroup's files.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        (self.directory(path) / file).write_text(value, encoding="ascii")
+
+    def attach(self, path: str, pid: int) -> None:
+        """Move a process into a cgroup.
+
+        On a host, where the base is no real root and may hold no process beside its child cgroups,
+        the tasks of "/" go into a child of their own.
+
+        Raises:
+            OSError: the kernel refused; EBUSY: a cgroup that has children may hold no process.
+        """
+        directory = self.directory(path)
+        if directory == self.base and (self.base / "cgroup.type").exists():
+            directory = self.base / _TASKS_OF_THE_BASE
+            self._make_one(directory)
+        (directory / "cgroup.procs").write_text(str(pid), encoding="ascii")
+
+    def rmdir(self, path: str) -> None:
+        """Remove a cgroup: it goes offline. Waits for tasks that are just ending.
+
+        Raises:
+            OSError: EBUSY: it has a task or a child.
+        """
+        directory = self.directory(path)
+        _remove(directory, wait_for_tasks=False)
+        self._made.remove(directory)
+
+    def remove_all(self) -> None:
+        """Kill what is left in the cgroups that were made here, and remove them."""
+        for directory in reversed(self._made):
+            if directory.is_dir():
+                _kill_all(directory)
+                _remove(directory)
+        self._made.clear()
+
+
+def _kill_all(directory: Path) -> None:
+    kill = directory / "cgroup.kill"
+    if kill.exists():
+        kill.write_text("1", encoding="ascii")
+
+
+def _remove(directory: Path, *, wait_for_tasks: bool = True) -> None:
+    """rmdir(2), again while tasks are on their way out: `populated` falls after their last breath."""
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            directory.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > give_up:
+                raise
+            tasks = (directory / "cgroup.procs").read_text(encoding="ascii").strip()
+            events = (directory / "cgroup.events").read_text(encoding="ascii")
+            if "populated 0" in events or (tasks and not wait_for_tasks):
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def remove_tree(directory: Path) -> None:
+    """Kill everything in a cgroup and its descendants, and remove them all."""
+    if not directory.is_dir():
+        return
+    _kill_all(directory)
+    children = [path for path in directory.rglob("*") if path.is_dir()]
+    for child in sorted(children, key=lambda path: len(path.parts), reverse=True):
+        _remove(child)
+    _remove(directory)

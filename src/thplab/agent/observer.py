@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Takes Observations of the running kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from thplab.agent.cgroups import Hierarchy
+from thplab.agent.task import Task
+from thplab.observe.cgroup_memory import read_memory_numa_stat
+from thplab.observe.mthp import read_mthp
+from thplab.observe.node_meminfo import read_node_meminfo
+from thplab.observe.page_census import PageCensus
+from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
+from thplab.observe.vmstat import fold_per_cpu_counters, vmstat_events
+from thplab.observe.zoneinfo import read_node_spans
+from thplab.scenario.observation import CgroupFigures, NodeFigures, Observation, RegionFigures
+
+__all__ = ["Observer"]
+
+
+class Observer:
+    """Observes one scenario; the counters begin at 0 when it is made.
+
+    Args:
+        nodes: how many nodes the scenario's host has.
+        hierarchy: where its cgroups are.
+        cgroups: their paths.
+    """
+
+    def __init__(self, nodes: int, hierarchy: Hierarchy, cgroups: Iterable[str]) -> None:
+        self._nodes = nodes
+        self._hierarchy = hierarchy
+        self._cgroups = list(cgroups)
+        self._spans = read_node_spans()
+        self._shrinker = find_deferred_split_shrinker()
+        self._missing: dict[str, str] = {}
+        self._vmstat = vmstat_events()
+        self._mthp = read_mthp()
+
+    def observe(self, label: str, tasks: Iterable[Task]) -> Observation:
+        """Take an Observation.
+
+        Args:
+            label: its name.
+            tasks: those whose regions are counted; the dead among them are left out.
+        """
+        self._missing = {}
+        fold_per_cpu_counters()
+        mthp = self._mthp_changes()
+        return Observation(
+            label=label,
+            nodes=[self._node(node) for node in range(self._nodes)],
+            cgroups=self._cgroup_figures(),
+            regions=self._regions(tasks),
+            vmstat={
+                name: value - self._vmstat.get(name, 0) for name, value in vmstat_events().items()
+            },
+            mthp=mthp,
+            missing=self._missing,
+        )
+
+    def _mthp_changes(self) -> dict[str, dict[str, int | None]]:
+        if not self._mthp:
+            self._missing["mthp"] = (
+                "this kernel counts no sizes of huge pages (they came with 6.10)"
+            )
+        return {
+            size: {
+                name: value - self._mthp.get(size, {}).get(name, 0)
+                for name, value in counters.items()
+            }
+            for size, counters in read_mthp().items()
+        }
+
+    def _node(self, node: int) -> NodeFigures:
+        figures = read_node_meminfo(node)
+        return NodeFigures(
+            free=figures["MemFree"], anon=figures["AnonPages"], huge=figures.get("AnonHugePages")
+        )
+
+    def _cgroup_figures(self) -> dict[str, list[CgroupFigures]]:
+        counts = self._shrinker.counts() if self._shrinker else None
+        reason = "" if self._shrinker else why_no_shrinker_debugfs()
+        table = {}
+        for path in self._cgroups:
+            if not self._hierarchy.exists(path):  # removed by a step
+                continue
+            memory = read_memory_numa_stat(self._hierarchy.directory(path))
+            queue: list[int | None] = [None] * self._nodes
+            if counts is not None:
+                queue[:] = counts.get(self._hierarchy.inode(path), [0] * self._nodes)
+            row = []
+            for node in range(self._nodes):
+                if queue[node] is None:
+                    self._missing[f"cgroups.{path}[{node}].queue"] = reason
+                figures = CgroupFigures(
+                    anon=memory["anon"].get(node),
+                    huge=memory.get("anon_thp", {}).get(node),
+                    queue=queue[node],
+                )
+                row.append(figures)
+            table[path] = row
+        return table
+
+    def _regions(self, tasks: Iterable[Task]) -> dict[str, RegionFigures]:
+        if self._spans.overlap():
+            self._missing["regions"] = "the zones of two nodes interleave"
+            return {}
+        census = PageCensus(self._spans, self._nodes)
+        return {
+            f"{task.name}.{name}": census.region(task.pid, region.address, region.size)
+            for task in tasks
+            if task.alive()
+            for name, region in task.regions.items()
+        }

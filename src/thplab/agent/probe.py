@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Which design of the deferred split queue this kernel has: found out, never told by its version."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from thplab.agent.cgroups import Hierarchy
+from thplab.agent.observer import Observer
+from thplab.agent.steps import Performer
+from thplab.agent.task import Task
+from thplab.agent.tunables import THP, Tunables
+from thplab.observe.node_meminfo import online_nodes
+from thplab.observe.shrinker_debugfs import (
+    ShrinkerDebugfs,
+    find_deferred_split_shrinker,
+    why_no_shrinker_debugfs,
+)
+from thplab.scenario import schema
+
+__all__ = ["UNKNOWN", "Verdict", "probe_design"]
+
+UNKNOWN = "unknown"
+_PARENT = "/thplab-probe"
+_OLD_HOME = f"{_PARENT}/old-home"
+_NEW_HOME = f"{_PARENT}/new-home"
+_NEAR = 1
+_FAR = 2
+
+
+class Verdict:
+    """What was found.
+
+    Attributes:
+        design: the name of a design that ships with thplab, or :data:`UNKNOWN`.
+        how: by which evidence, in one sentence.
+    """
+
+    def __init__(self, design: str, how: str) -> None:
+        self.design = design
+        self.how = how
+
+
+def probe_design(base: Path, tunables: Tunables) -> Verdict:
+    """Find out the design: by behaviour where the kernel lets us look, else by its symbols.
+
+    Args:
+        base: the cgroup below which the probe may make its own.
+        tunables: by which it sets the THP tunables that it needs.
+    """
+    shrinker = find_deferred_split_shrinker()
+    if shrinker is None:
+        return _by_symbols(why_no_shrinker_debugfs())
+    if len(online_nodes()) < 2:
+        return _by_symbols(
+            "this host has one node, where a queue that is blind to nodes looks the same"
+        )
+    hierarchy = Hierarchy(base)
+    tasks: dict[str, Task] = {}
+    try:
+        return _by_behaviour(hierarchy, tasks, tunables, shrinker)
+    finally:
+        for task in tasks.values():
+            task.kill()
+        hierarchy.remove_all()
+
+
+def _by_behaviour(
+    hierarchy: Hierarchy, tasks: dict[str, Task], tunables: Tunables, shrinker: ShrinkerDebugfs
+) -> Verdict:
+    """Queue huge pages on two nodes and read the count's columns; then take the cgroup offline."""
+    tunables.set(THP / "enabled", "always")
+    if (THP / "shrink_underused").exists():
+        tunables.set(THP / "shrink_underused", 0)
+    hierarchy.make({path: schema.Cgroup() for path in (_PARENT, _OLD_HOME, _NEW_HOME)})
+    tasks["probe"] = Task.start("probe", [], 1000)
+    hierarchy.attach(_OLD_HOME, tasks["probe"].pid)
+    performer = Performer(tasks, hierarchy, tunables, Observer(2, hierarchy, []))
+    for region, node, count in (("near", 0, _NEAR), ("far", 1, _FAR)):
+        for step in _queue_huge_pages(region, node, count):
+            trouble = performer.perform(step)
+            if trouble:
+                return _by_symbols(f"the probe failed: {step.__class__.__name__}: {trouble}")
+    columns = shrinker.counts().get(hierarchy.inode(_OLD_HOME), [0, 0])[:2]
+    if columns == [_NEAR, _FAR]:
+        return Verdict("list_lru", f"the shrinker counts each node's huge pages apart: {columns}")
+    if columns != [_NEAR + _FAR] * 2:
+        return _by_symbols(
+            f"the probe queued {_NEAR} and {_FAR} huge pages, the shrinker counts {columns}"
+        )
+    performer.perform(schema.MoveTask(task="probe", cgroup=_NEW_HOME))
+    performer.perform(schema.Rmdir(cgroup=_OLD_HOME))
+    inherited = shrinker.counts().get(hierarchy.inode(_PARENT), [0])[0]
+    how = f"the shrinker counts the same on each node: {columns}"
+    if inherited:
+        return Verdict(
+            "split_queue_reparented", f"{how}; the parent inherits an offline cgroup's queue"
+        )
+    return Verdict("split_queue", f"{how}; nobody inherits an offline cgroup's queue")
+
+
+def _queue_huge_pages(region: str, node: int, count: int) -> list[schema.Step]:
+    size = schema.Size(count * (2 << 20))
+    return [
+        schema.Map(task="probe", region=region, size=size, node=node, thp="hugepage"),
+        schema.Touch(task="probe", region=region, part="first page of each huge page"),
+        schema.Discard(task="probe", region=region, part="upper half of each huge page"),
+    ]
+
+
+def _by_symbols(reason: str, proc: Path = Path("/proc")) -> Verdict:
+    """By the functions in /proc/kallsyms that only one design has."""
+    try:
+        text = (proc / "kallsyms").read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        return Verdict(UNKNOWN, f"{reason}; and this kernel has no /proc/kallsyms")
+    names = set(re.findall(r"^\S+ \S (\w+)", text, re.MULTILINE))
+    how = f"by the names of the kernel's functions, because {reason}"
+    if "deferred_split_isolate" in names:
+        return Verdict("list_lru", how)
+    if "reparent_deferred_split_queue" in names:
+        return Verdict("split_queue_reparented", how)
+    if "deferred_split_scan" in names:
+        return Verdict("split_queue", how)
+    return Verdict(UNKNOWN, f"{how}: none of them is known")

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The system calls that Python does not offer: memory mappings, policies, migration, prctl.
+
+Each raises OSError with the kernel's errno. Addresses and lengths are bytes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+from typing import Literal
+
+__all__ = [
+    "MADV_COLLAPSE",
+    "MADV_DONTNEED",
+    "MADV_HUGEPAGE",
+    "MADV_NOHUGEPAGE",
+    "die_with_parent",
+    "disable_thp",
+    "madvise",
+    "map_anonymous",
+    "mbind",
+    "mlock",
+    "move_pages",
+    "munlock",
+    "munmap",
+    "policy_mode",
+    "set_mempolicy",
+]
+
+MADV_DONTNEED = 4
+MADV_HUGEPAGE = 14
+MADV_NOHUGEPAGE = 15
+MADV_COLLAPSE = 25
+
+_PROT_READ_WRITE = 0x3
+_MAP_PRIVATE_ANONYMOUS = 0x22
+_MAP_NORESERVE = 0x4000
+_MAP_FIXED_NOREPLACE = 0x100000
+_MPOL_MF_MOVE = 2
+_PR_SET_PDEATHSIG = 1
+_PR_SET_THP_DISABLE = 41
+_SIGKILL = 9
+
+# asm/unistd.h of each architecture: mbind, set_mempolicy, move_pages
+_NUMBERS = {
+    "x86_64": (237, 238, 279),
+    "aarch64": (235, 237, 239),
+}
+_MODES = {"preferred": 1, "bind": 2, "interleave": 3, "local": 4}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [
+    ctypes.c_void_p,
+    ctypes.c_size_t,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_int,
+    ctypes.c_long,
+]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.munlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.syscall.restype = ctypes.c_long
+
+
+def _check(result: int) -> int:
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _number(index: int) -> ctypes.c_long:
+    try:
+        return ctypes.c_long(_NUMBERS[platform.machine()][index])
+    except KeyError:
+        raise OSError(f"the agent does not know the system calls of {platform.machine()}") from None
+
+
+def map_anonymous(address: int, length: int) -> None:
+    """mmap(2) of private anonymous memory at exactly this address, which must be free."""
+    flags = _MAP_PRIVATE_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE
+    result = _libc.mmap(address, length, _PROT_READ_WRITE, flags, -1, 0)
+    _check(-1 if result == ctypes.c_void_p(-1).value else 0)
+
+
+def munmap(address: int, length: int) -> None:
+    """munmap(2)."""
+    _check(_libc.munmap(address, length))
+
+
+def madvise(address: int, length: int, advice: int) -> None:
+    """madvise(2)."""
+    _check(_libc.madvise(address, length, advice))
+
+
+def mlock(address: int, length: int) -> None:
+    """mlock(2)."""
+    _check(_libc.mlock(address, length))
+
+
+def munlock(address: int, length: int) -> None:
+    """munlock(2)."""
+    _check(_libc.munlock(address, length))
+
+
+def policy_mode(mode: Literal["bind", "preferred", "interleave", "local"]) -> int:
+    """The number of a memory policy's mode (uapi/linux/mempolicy.h)."""
+    return _MODES[mode]
+
+
+def mbind(address: int, length: int, mode: int, node_mask: int) -> None:
+    """mbind(2) without flags: pages that are present stay where they are."""
+    mask = ctypes.c_ulong(node_mask)
+    pointer = ctypes.byref(mask) if node_mask else None
+    _check(
+        _libc.syscall(
+            _number(0),
+            ctypes.c_void_p(address),
+            ctypes.c_ulong(length),
+            ctypes.c_int(mode),
+            pointer,
+            ctypes.c_ulong(64),
+            ctypes.c_uint(0),
+        )
+    )
+
+
+def set_mempolicy(mode: int, node_mask: int) -> None:
+    """set_mempolicy(2) of the calling task."""
+    mask = ctypes.c_ulong(node_mask)
+    pointer = ctypes.byref(mask) if node_mask else None
+    _check(_libc.syscall(_number(1), ctypes.c_int(mode), pointer, ctypes.c_ulong(64)))
+
+
+def move_pages(pid: int, addresses: list[int], node: int) -> list[int]:
+    """move_pages(2) of another task's pages, those that only it maps.
+
+    Returns:
+        For each address the node where the page now is, or a negative errno.
+    """
+    count = len(addresses)
+    pages = (ctypes.c_void_p * count)(*addresses)
+    nodes = (ctypes.c_int * count)(*([node] * count))
+    status = (ctypes.c_int * count)()
+    _check(
+        _libc.syscall(
+            _number(2),
+            ctypes.c_int(pid),
+            ctypes.c_ulong(count),
+            pages,
+            nodes,
+            status,
+            ctypes.c_int(_MPOL_MF_MOVE),
+        )
+    )
+    return list(status)
+
+
+def disable_thp(disabled: bool) -> None:
+    """prctl(PR_SET_THP_DISABLE): this process and the children it forks get no huge page at all."""
+    _check(_libc.prctl(_PR_SET_THP_DISABLE, ctypes.c_ulong(disabled), 0, 0, 0))
+
+
+def die_with_parent() -> None:
+    """prctl(PR_SET_PDEATHSIG): the calling process is killed when its parent ends."""
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(_SIGKILL), 0, 0, 0))

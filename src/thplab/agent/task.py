@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A task as the agent sees it: a process to command, and the regions that it has mapped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+from pathlib import Path
+from typing import Self
+
+from thplab.agent.task_process import COMMAND, REPLY, Operation, become_task
+
+__all__ = ["Region", "Task", "TaskDied"]
+
+_ADDRESS = 0x2000_0000_0000
+_STRIDE = 1 << 40
+
+
+class TaskDied(Exception):
+    """The task ended while it was being commanded; the OOM killer's work, as a rule."""
+
+
+class Region:
+    """A region's place in its task. Bytes; the address is aligned to a huge page."""
+
+    def __init__(self, address: int, size: int) -> None:
+        self.address = address
+        self.size = size
+
+
+class Task:
+    """One process of a scenario.
+
+    Regions lie a terabyte apart, so that no two of them ever share a huge page or a mapping.
+
+    Attributes:
+        name: the task's name in the scenario.
+        pid: its process id.
+        regions: by name.
+    """
+
+    def __init__(self, name: str, pid: int, channel: socket.socket) -> None:
+        self.name = name
+        self.pid = pid
+        self.regions: dict[str, Region] = {}
+        self._channel = channel
+        self._pidfd = os.pidfd_open(pid)
+        self._mapped = 0
+
+    @classmethod
+    def start(cls, name: str, others: list[Task], oom_score_adj: int) -> Self:
+        """Fork the task's process.
+
+        Args:
+            name: for messages.
+            others: the tasks there are already, whose channels the child must not hold open.
+            oom_score_adj: -1000 to 1000, /proc/PID/oom_score_adj.
+        """
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            for other in others:
+                other._channel.close()
+                os.close(other._pidfd)
+            Path("/proc/self/oom_score_adj").write_text(str(oom_score_adj), encoding="ascii")
+            become_task(theirs)
+        theirs.close()
+        return cls(name, pid, ours)
+
+    def command(self, operation: int, *arguments: int) -> int:
+        """Have the task do one thing, and wait until it is done.
+
+        Raises:
+            OSError: the kernel refused, with its errno.
+            TaskDied: the task was killed meanwhile.
+        """
+        self._send(operation, *arguments)
+        return self._receive()
+
+    def _send(self, operation: int, *arguments: int) -> None:
+        padding = (0,) * (4 - len(arguments))
+        try:
+            self._channel.sendall(COMMAND.pack(operation, *arguments, *padding))
+        except (BrokenPipeError, ConnectionResetError):
+            raise TaskDied(self.name) from None
+
+    def _receive(self) -> int:
+        try:
+            reply = self._channel.recv(REPLY.size, socket.MSG_WAITALL)
+        except ConnectionResetError:
+            reply = b""
+        if len(reply) < REPLY.size:
+            self.wait()
+            raise TaskDied(self.name)
+        result, number = REPLY.unpack(reply)
+        if number:
+            raise OSError(number, os.strerror(number))
+        return int(result)
+
+    def fork(self, name: str) -> Task:
+        """fork(2) in the task; the child has copies of its regions, at the same addresses."""
+        ours, theirs = socket.socketpair()
+        self._send(Operation.FORK)
+        socket.send_fds(self._channel, [b"f"], [theirs.fileno()])
+        theirs.close()
+        self._receive()
+        hello = ours.recv(REPLY.size, socket.MSG_WAITALL)  # the child tells its own process id
+        if len(hello) < REPLY.size:
+            raise TaskDied(name)
+        pid, _ = REPLY.unpack(hello)
+        child = Task(name, pid, ours)
+        child.regions = {
+            region: Region(place.address, place.size) for region, place in self.regions.items()
+        }
+        child._mapped = self._mapped
+        return child
+
+    def new_region(self, name: str, size: int) -> Region:
+        """Map private anonymous memory for a region; nothing is touched."""
+        address = _ADDRESS + self._mapped * _STRIDE
+        self.command(Operation.MAP, address, size)
+        self._mapped += 1
+        self.regions[name] = Region(address, size)
+        return self.regions[name]
+
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return not select.select([self._pidfd], [], [], 0)[0]
+
+    def wait(self) -> None:
+        """Return when the process has ended and given its memory back."""
+        select.select([self._pidfd], [], [])
+        with contextlib.suppress(ChildProcessError):  # a task's child: that task's own business
+            os.waitpid(self.pid, 0)
+
+    def end(self) -> None:
+        """Have the task end by itself, and wait for it."""
+        with contextlib.suppress(TaskDied):
+            self._send(Operation.EXIT)
+        self.wait()
+        self.close()
+
+    def kill(self) -> None:
+        """Kill the task if it still runs, and wait for it."""
+        if self.alive():
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self.wait()
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the channel to a task that has ended."""
+        if self._channel.fileno() != -1:
+            self._channel.close()
+            os.close(self._pidfd)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Inside a task: a loop that does one system call at a time, as the agent commands.
+
+The task is a Python process, so it must not disturb what is measured: it allocates next to
+nothing while it runs, and its interpreter's own memory never becomes a huge page.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+import socket
+import struct
+import traceback
+from pathlib import Path
+
+from thplab.agent import system_calls
+
+__all__ = ["COMMAND", "REPLY", "Operation", "become_task"]
+
+COMMAND = struct.Struct("=5q")
+"""An :class:`Operation` and its four arguments."""
+REPLY = struct.Struct("=2q")
+"""A result, and an errno or 0."""
+
+_BASE_PAGE = 4096
+_CHUNK = 1024 * _BASE_PAGE
+
+
+class Operation:
+    """What a task can be told to do; the numbers of :data:`COMMAND`."""
+
+    MAP = 1
+    UNMAP = 2
+    MADVISE = 3
+    MBIND = 4
+    SET_MEMPOLICY = 5
+    TOUCH = 6
+    LOCK = 7
+    UNLOCK = 8
+    FORK = 9
+    EXIT = 10
+
+
+def become_task(channel: socket.socket) -> None:
+    """Turn the calling process, a fresh child, into a task. It never returns."""
+    system_calls.die_with_parent()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a task's children
+    gc.disable()
+    _keep_interpreter_out_of_huge_pages()
+    system_calls.disable_thp(False)
+    status = 1
+    try:
+        _obey(channel)
+        status = 0
+    except BaseException:  # noqa: BLE001 -- a process that forked must never return into its parent's code
+        traceback.print_exc()
+    finally:
+        os._exit(status)
+
+
+def _keep_interpreter_out_of_huge_pages() -> None:
+    """MADV_NOHUGEPAGE for each writable anonymous mapping that the interpreter has."""
+    for line in Path("/proc/self/maps").read_text(encoding="ascii").splitlines():
+        addresses, permissions, _offset, _device, inode, *name = line.split()
+        if inode != "0" or "w" not in permissions or name[:1] == ["[stack]"]:
+            continue
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        try:
+            system_calls.madvise(start, end - start, system_calls.MADV_NOHUGEPAGE)
+        except OSError:  # a special mapping, which no huge page ever backs
+            continue
+
+
+def _obey(channel: socket.socket) -> None:
+    while True:
+        command = channel.recv(COMMAND.size, socket.MSG_WAITALL)
+        if len(command) < COMMAND.size:  # the agent closed its end
+            return
+        operation, *arguments = COMMAND.unpack(command)
+        if operation == Operation.EXIT:
+            return
+        try:
+            if operation == Operation.FORK:
+                channel = _fork(channel)
+                result = os.getpid()
+            else:
+                result = _perform(operation, *arguments)
+            reply = REPLY.pack(result, 0)
+        except OSError as error:
+            reply = REPLY.pack(-1, error.errno or 0)
+        channel.sendall(reply)
+
+
+def _perform(operation: int, first: int, second: int, third: int, fourth: int) -> int:
+    if operation == Operation.MAP:
+        system_calls.map_anonymous(first, second)
+    elif operation == Operation.UNMAP:
+        system_calls.munmap(first, second)
+    elif operation == Operation.MADVISE:
+        system_calls.madvise(first, second, third)
+    elif operation == Operation.MBIND:
+        system_calls.mbind(first, second, third, fourth)
+    elif operation == Operation.SET_MEMPOLICY:
+        system_calls.set_mempolicy(first, second)
+    elif operation == Operation.TOUCH:
+        _touch(first, second, third)
+    elif operation == Operation.LOCK:
+        system_calls.mlock(first, second)
+    elif operation == Operation.UNLOCK:
+        system_calls.munlock(first, second)
+    return 0
+
+
+def _touch(address: int, length: int, value: int) -> None:
+    """Write `value` to the first byte of each base page of the range, upwards."""
+    for start in range(address, address + length, _CHUNK):
+        size = min(_CHUNK, address + length - start)
+        memory = memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
+        memory[::_BASE_PAGE] = bytes([value]) * -(-size // _BASE_PAGE)
+
+
+def _fork(channel: socket.socket) -> socket.socket:
+    """fork(2). The child answers on a channel of its own, which the agent sends along.
+
+    It outlives its parent; when the agent is gone, it reads the end of the channel and ends.
+
+    Returns:
+        The channel of whichever process returns.
+    """
+    _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    if os.fork():
+        os.close(descriptors[0])
+        return channel
+    channel.close()
+    return socket.socket(fileno=descriptors[0])

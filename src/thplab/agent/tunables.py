@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernel tunables that a scenario sets, and that get their old values back.
+
+The old values are also written to a journal before anything is changed: whoever finds an agent
+dead (killed, say) can still restore them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from pathlib import Path
+
+import msgspec
+
+__all__ = ["THP", "Tunables", "park_khugepaged", "restore_from_journal"]
+
+THP = Path("/sys/kernel/mm/transparent_hugepage")
+_CHOSEN = re.compile(r"\[(.+?)\]")
+_PARKED_MILLISECS = 1_000_000_000
+
+
+def _read(path: Path) -> str:
+    """The value of a tunable: the chosen word where the file lists all of them."""
+    text = path.read_text(encoding="ascii").strip()
+    chosen = _CHOSEN.search(text)
+    return chosen[1] if chosen else text
+
+
+class Tunables:
+    """Sets tunables, remembering what each was.
+
+    Args:
+        journal: a file for the old values, or None.
+    """
+
+    def __init__(self, journal: Path | None = None) -> None:
+        self._before: dict[str, str] = {}
+        self._journal = journal
+
+    def set(self, path: Path, value: str | int) -> None:
+        """Write a tunable, unless it has that value already.
+
+        Raises:
+            FileNotFoundError: this kernel does not have it.
+            OSError: the kernel refused the value.
+        """
+        before = _read(path)
+        if before == str(value):
+            return
+        if str(path) not in self._before:
+            self._before[str(path)] = before
+            self._write_journal()
+        path.write_text(str(value), encoding="ascii")
+
+    def _write_journal(self) -> None:
+        if self._journal is None:
+            return
+        draft = self._journal.with_suffix(".draft")
+        draft.write_bytes(msgspec.json.encode(self._before))
+        draft.replace(self._journal)
+
+    def restore(self) -> None:
+        """Give every tunable the value that it had, the last one set first."""
+        for path, value in reversed(self._before.items()):
+            with contextlib.suppress(FileNotFoundError):
+                Path(path).write_text(value, encoding="ascii")
+        self._before.clear()
+        if self._journal is not None:
+            self._journal.unlink(missing_ok=True)
+
+
+def restore_from_journal(journal: Path) -> list[str]:
+    """Restore what an agent that died left changed.
+
+    Returns:
+        The tunables that were restored.
+    """
+    try:
+        before = msgspec.json.decode(journal.read_bytes(), type=dict[str, str])
+    except FileNotFoundError:
+        return []
+    for path, value in reversed(before.items()):
+        Path(path).write_text(value, encoding="ascii")
+    journal.unlink()
+    return list(before)
+
+
+def park_khugepaged(tunables: Tunables) -> None:
+    """Put khugepaged to sleep for days. `khugepaged/defrag` does not stop it; these two do."""
+    tunables.set(THP / "khugepaged/scan_sleep_millisecs", _PARKED_MILLISECS)
+    tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _PARKED_MILLISECS)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What can go wrong with a real kernel."""
+
+from __future__ import annotations
+
+from thplab.scenario.errors import ThplabError
+from thplab.scenario.observation import Run
+
+__all__ = ["KernelRunError"]
+
+
+class KernelRunError(ThplabError):
+    """A guest or an agent that did not carry its scenarios through.
+
+    Args:
+        problem: what happened.
+        kernel_log: the file that holds what the kernel said, "" if it said nothing.
+        runs: the scenarios that were complete before, in their order.
+    """
+
+    def __init__(self, problem: str, kernel_log: str = "", runs: list[Run] | None = None) -> None:
+        super().__init__(f"{problem}; the kernel's log is {kernel_log}" if kernel_log else problem)
+        self.problem = problem
+        self.kernel_log = kernel_log
+        self.runs = runs or []

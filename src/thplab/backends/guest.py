@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A guest: one kernel booted by virtme-ng in QEMU to run one command, and then gone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from thplab.backends.kernel_image import KernelImage
+from thplab.backends.kvm import try_kvm
+from thplab.scenario.errors import InputError
+from thplab.scenario.schema import Host
+
+__all__ = ["GUEST_WORK", "Guest", "GuestEnd", "find_program"]
+
+GUEST_WORK = "/run/thplab"
+"""Where the guest sees the work directory, the only place of the host that it can write to."""
+
+_QEMU = "qemu-system-x86_64"
+_MIB = 1 << 20
+_TICK_SECONDS = 0.2
+_GRACE_SECONDS = 2.0
+_BOOT_OPTIONS = {
+    "on": "",
+    "nokmem": "cgroup.memory=nokmem",
+    "disabled": "cgroup_disable=memory",
+}
+
+
+def find_program(name: str) -> str | None:
+    """A program beside this Python or on PATH."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(name, path=f"{beside}{os.pathsep}{os.environ.get('PATH', os.defpath)}")
+
+
+class GuestEnd:
+    """How a guest ended.
+
+    Attributes:
+        status: of vng: that of the command, or 255 when the guest did not end by itself.
+        console: the kernel's log and what the command printed.
+        accelerator: "kvm" or "tcg".
+        stopped: why it had to be killed, or "".
+    """
+
+    def __init__(self, status: int, console: str, accelerator: str, stopped: str) -> None:
+        self.status = status
+        self.console = console
+        self.accelerator = accelerator
+        self.stopped = stopped
+
+
+class Guest:
+    """A kernel, with the nodes of a scenario's host.
+
+    Args:
+        image: what to boot.
+        host: its nodes, their distances, and how it treats memory cgroups.
+
+    Raises:
+        InputError: QEMU or vng is missing, or this host has too little memory.
+    """
+
+    def __init__(self, image: KernelImage, host: Host) -> None:
+        self.image = image
+        self.host = host
+        self._qemu = _required(_QEMU, "install QEMU (on Debian: apt install qemu-system-x86)")
+        self._vng = _required("vng", "install virtme-ng (pip install 'thplab[vm]')")
+        _check_memory(sum(host.nodes))
+
+    def accelerator(self) -> tuple[str, str]:
+        """How the guest will run, "kvm" or "tcg" (software emulation), and why not KVM."""
+        verdict = try_kvm(self._qemu, self.image.path)
+        return ("kvm", "") if verdict.works else ("tcg", verdict.reason)
+
+    def run(
+        self,
+        command: list[str],
+        work: Path,
+        progress: Callable[[], int],
+        patience: float,
+    ) -> GuestEnd:
+        """Boot, run a command as root, and power off.
+
+        Args:
+            command: runs in the guest, which sees the host's files read-only.
+            work: a directory of the host; the guest sees it as :data:`GUEST_WORK`, writable.
+            progress: a number that grows when the guest got on.
+            patience: seconds without progress after which the guest is killed.
+        """
+        accelerator, _reason = self.accelerator()
+        private = work / ".vng"
+        private.mkdir(exist_ok=True)
+        environment = os.environ | {
+            "PATH": f"{Path(self._vng).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "TMPDIR": str(private),  # what vng leaves behind goes when the work directory goes
+            "HOME": str(private),
+        }
+        with _signals_interrupt():
+            process = subprocess.Popen(
+                self._command_line(command, work, self._plain_path(private), accelerator),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment,
+                start_new_session=True,
+            )
+            try:
+                console, stopped = _watch(process, progress, patience)
+            finally:
+                _end_group(process)
+        return GuestEnd(process.returncode, console, accelerator, stopped)
+
+    def _plain_path(self, private: Path) -> Path:
+        """The image by a path that a shell leaves alone: vng hands it to one without quotes."""
+        if shlex.quote(str(self.image.path)) == str(self.image.path):
+            return self.image.path
+        link = private / "kernel"
+        if not link.is_symlink():
+            link.symlink_to(self.image.path)
+        return link
+
+    def _command_line(
+        self, command: list[str], work: Path, kernel: Path, accelerator: str
+    ) -> list[str]:
+        nodes = self.host.nodes
+        cpus = max(2, len(nodes))
+        line = [self._vng, "--run", str(kernel), "--user", "root", "--cpus", str(cpus)]
+        line += ["--memory", f"{sum(node // _MIB for node in nodes)}M"]
+        for index, node in enumerate(nodes):
+            here = f"0-{cpus - 1}" if len(nodes) == 1 else str(index)
+            line += ["--numa", f"{node // _MIB}M,cpus={here}"]
+        for source, row in enumerate(self.host.distances or ()):
+            for target, distance in enumerate(row):
+                if source != target:
+                    line += ["--numa-distance", f"{source},{target}={distance}"]
+        line += ["--force-9p", "--verbose", "--disable-monitor"]
+        line += ["--rwdir", f"{GUEST_WORK}={work}"]
+        line += ["--append", "panic=-1"]
+        if _BOOT_OPTIONS[self.host.memcg]:
+            line += ["--append", _BOOT_OPTIONS[self.host.memcg]]
+        if accelerator == "tcg":
+            line += ["--disable-kvm", "--qemu-opts=-cpu max"]
+        return [*line, "-e", shlex.join(command)]
+
+
+def _required(name: str, remedy: str) -> str:
+    path = find_program(name)
+    if path is None:
+        raise InputError(f"{name} is not installed; {remedy}")
+    return path
+
+
+def _check_memory(needed: int) -> None:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            available = int(line.split()[1]) * 1024
+            if needed > available:
+                raise InputError(
+                    f"the scenario's host has {needed // _MIB} MiB of memory, this one has "
+                    f"{available // _MIB} MiB free; give the scenario smaller nodes, or use the model"
+                )
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """While a guest runs, a signal to end becomes an exception: no guest may be left behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _watch(
+    process: subprocess.Popen[bytes], progress: Callable[[], int], patience: float
+) -> tuple[str, str]:
+    """Collect the console until the guest ends or makes no progress for too long."""
+    assert process.stdout is not None
+    pieces: list[bytes] = []
+    stopped = ""
+    reached = progress()
+    since = time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if selector.select(_TICK_SECONDS):
+                piece = os.read(process.stdout.fileno(), 1 << 16)
+                if not piece:
+                    break
+                pieces.append(piece)
+            now = progress()
+            if now != reached:
+                reached, since = now, time.monotonic()
+            elif time.monotonic() - since > patience:
+                stopped = f"the guest made no progress for {patience:.0f} s and was stopped"
+                break
+    return b"".join(pieces).decode(errors="replace").replace("\r", ""), stopped
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End vng and everything that it started: they share a process group of their own."""
+    for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 10.0)):
+        if process.poll() is None or _group_exists(process.pid):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        give_up = time.monotonic() + seconds
+        while time.monotonic() < give_up:
+            if process.poll() is not None and not _group_exists(process.pid):
+                break
+            time.sleep(0.02)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _group_exists(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

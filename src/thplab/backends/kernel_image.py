@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Kernels to boot: an image file, or a word for a distribution's package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thplab.scenario.errors import InputError
+
+__all__ = ["KernelImage", "find_kernel"]
+
+_MAGIC_OFFSET = 0x202
+_MAGIC = b"HdrS"
+
+
+class KernelImage:
+    """A kernel that can be booted.
+
+    Attributes:
+        path: the image file.
+        name: what its column is called.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.path = path
+        self.name = name
+
+
+def find_kernel(kernel: str) -> KernelImage:
+    """The kernel that an option names.
+
+    Args:
+        kernel: a path, or "debian:RELEASE" ("debian:6.12"), which is fetched by apt's tools
+            unless it is in the cache.
+
+    Raises:
+        InputError: there is no such file, it is no kernel, or apt cannot get it.
+    """
+    if kernel.startswith("debian:"):
+        from thplab.backends.debian_kernel import fetch_debian_kernel
+
+        return KernelImage(fetch_debian_kernel(kernel.removeprefix("debian:")), kernel)
+    path = Path(kernel)
+    try:
+        with path.open("rb") as file:
+            file.seek(_MAGIC_OFFSET)
+            magic = file.read(len(_MAGIC))
+    except OSError as error:
+        raise InputError(
+            f"kernel image {kernel}: {error.strerror}; give the path of a bzImage, or debian:6.12"
+        ) from error
+    if magic != _MAGIC:
+        raise InputError(
+            f"kernel image {kernel}: it is no x86 kernel image (no boot header); "
+            "give a bzImage or vmlinuz, not a vmlinux"
+        )
+    return KernelImage(path.resolve(), path.name)

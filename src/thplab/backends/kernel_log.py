@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reading a guest's kernel log for complaints, and keeping the log."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+__all__ = ["Complaints", "find_complaints", "keep_kernel_log", "panic_of"]
+
+_COMPLAINT = re.compile(
+    r"WARNING: |BUG: |kernel BUG at |Oops|general protection fault|list_(?:add|del) corruption"
+    r"|refcount_t: |ODEBUG: |INFO: task .* blocked for more than|INFO: rcu|rcu: INFO: "
+    r"|INFO: trying to register non-static key|Kernel panic - not syncing"
+)
+_KNOWN = {
+    "topology_sane": "the emulated NUMA topology has CPUs of one package on two nodes",
+}
+"""Complaints that say nothing about the subject, by a word of their line, and why."""
+
+_TIME = re.compile(r"^\[\s*\d+\.\d+\]\s*")
+_MARK = re.compile(r"thplab: scenario (\d+) (begins|ends)")
+_PANIC = re.compile(r"Kernel panic - not syncing.*")
+_KEPT = 20
+
+
+class Complaints:
+    """What a kernel log complains about.
+
+    Attributes:
+        by_scenario: lines that were logged while a scenario of the batch ran, by its place there.
+        elsewhere: lines from the boot and from between scenarios.
+        known: the reasons of those that are known and harmless.
+    """
+
+    def __init__(self) -> None:
+        self.by_scenario: dict[int, list[str]] = {}
+        self.elsewhere: list[str] = []
+        self.known: list[str] = []
+
+
+def find_complaints(log: str) -> Complaints:
+    """Every warning, BUG, Oops, lockdep, RCU and hung-task report of a log, one line each."""
+    complaints = Complaints()
+    scenario: int | None = None
+    for raw in log.splitlines():
+        mark = _MARK.search(raw)
+        if mark:
+            scenario = int(mark[1]) if mark[2] == "begins" else None
+            continue
+        if not _COMPLAINT.search(raw):
+            continue
+        line = _TIME.sub("", raw.strip())
+        known = next((reason for word, reason in _KNOWN.items() if word in line), None)
+        if known is not None:
+            complaints.known.append(f"{line} ({known})")
+        elif scenario is None:
+            complaints.elsewhere.append(line)
+        else:
+            complaints.by_scenario.setdefault(scenario, []).append(line)
+    return complaints
+
+
+def panic_of(log: str) -> str | None:
+    """The line with which the kernel gave up, if it did."""
+    match = _PANIC.search(log)
+    return match[0].strip() if match else None
+
+
+def keep_kernel_log(name: str, log: str) -> Path:
+    """Store a log below the user's cache directory; the oldest of them go.
+
+    Args:
+        name: of the kernel.
+        log: the text.
+
+    Returns:
+        The file.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    directory = cache / "thplab" / "kernel-logs"
+    directory.mkdir(parents=True, exist_ok=True)
+    kept = sorted(directory.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    for path in kept[: max(0, len(kept) - _KEPT + 1)]:
+        path.unlink(missing_ok=True)
+    path = directory / f"{name.replace('/', '_')}-{os.getpid()}.log"
+    number = 1
+    while path.exists():
+        number += 1
+        path = directory / f"{name.replace('/', '_')}-{os.getpid()}-{number}.log"
+    path.write_text(log, encoding="utf-8")
+    return path

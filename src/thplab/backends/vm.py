@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scenarios on a kernel in a virtual machine."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import thplab
+from thplab.agent.report import KernelFacts, WorkDirectory
+from thplab.backends.errors import KernelRunError
+from thplab.backends.guest import GUEST_WORK, Guest, GuestEnd
+from thplab.backends.kernel_image import KernelImage, find_kernel
+from thplab.backends.kernel_log import Complaints, find_complaints, keep_kernel_log, panic_of
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Host, Scenario, Wait
+
+__all__ = ["agent_command", "run", "run_batch"]
+
+_PATIENCE_SECONDS = {"kvm": 60.0, "tcg": 240.0}
+_EARLY_FLAKE = "Oops: int3"
+"""Multi-threaded emulation fails so in sched_clock_cpu, before the first process, once in about a
+hundred boots; it has nothing to do with what is measured."""
+
+
+def run(scenario: Scenario, kernel: str) -> Run:
+    """Run one scenario. See :func:`run_batch`."""
+    return run_batch([scenario], kernel)[0]
+
+
+def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
+    """Run scenarios on one kernel: those that need the same machine share a boot.
+
+    Args:
+        scenarios: what to run; each has cgroups and processes of its own.
+        kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
+
+    Returns:
+        The Runs, in the order of the scenarios.
+
+    Raises:
+        InputError: something that is needed is missing; it names the remedy.
+        KernelRunError: the guest did not get through.
+    """
+    image = find_kernel(kernel)
+    runs: dict[int, Run] = {}
+    for host, places in _by_machine(scenarios).items():
+        try:
+            finished = _boot(image, host, [scenarios[place] for place in places])
+        except KernelRunError as error:
+            runs.update(zip(places, error.runs, strict=False))
+            done = [runs[place] for place in sorted(runs)]
+            raise KernelRunError(error.problem, error.kernel_log, done) from error
+        runs.update(zip(places, finished, strict=True))
+    return [runs[place] for place in range(len(scenarios))]
+
+
+def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
+    """The places of the scenarios, by the machine that they need: THP settings are no part of it."""
+    machines: dict[Host, list[int]] = {}
+    for place, scenario in enumerate(scenarios):
+        host = scenario.host
+        machine = Host(nodes=host.nodes, distances=host.distances, memcg=host.memcg)
+        machines.setdefault(machine, []).append(place)
+    return machines
+
+
+def agent_command(*options: str) -> list[str]:
+    """The command that runs the agent with this Python and this thplab."""
+    source = str(Path(thplab.__file__).parent.parent)
+    environment = ["env", f"PYTHONPATH={source}", "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C.UTF-8"]
+    return [*environment, sys.executable, "-m", "thplab.agent", *options]
+
+
+def _boot(image: KernelImage, host: Host, scenarios: list[Scenario]) -> list[Run]:
+    """One boot for all of them, and another one if the first hit the known early flake."""
+    guest = Guest(image, host)
+    notes: list[str] = []
+    for attempt in range(2):
+        with tempfile.TemporaryDirectory(prefix="thplab-guest-") as directory:
+            work = WorkDirectory(Path(directory))
+            work.write(work.scenarios, scenarios)
+            end = _run_guest(guest, work, scenarios)
+            facts = work.read(work.facts, KernelFacts)
+            if facts is None and attempt == 0 and _EARLY_FLAKE in end.console:
+                notes.append("the first boot died of the emulator's int3 Oops; booted again")
+                continue
+            return _collect(image, guest, work, end, len(scenarios), notes)
+    raise AssertionError("unreachable: the second attempt returns or raises")
+
+
+def _run_guest(guest: Guest, work: WorkDirectory, scenarios: list[Scenario]) -> GuestEnd:
+    accelerator, _reason = guest.accelerator()
+    waits = [
+        sum(step.seconds for step in scenario.steps if isinstance(step, Wait))
+        for scenario in scenarios
+    ]
+    patience = _PATIENCE_SECONDS[accelerator] + max(waits, default=0)
+    command = agent_command("--work", GUEST_WORK)
+    return guest.run(command, work.path, work.marks, patience)
+
+
+def _collect(
+    image: KernelImage,
+    guest: Guest,
+    work: WorkDirectory,
+    end: GuestEnd,
+    count: int,
+    notes: list[str],
+) -> list[Run]:
+    facts = work.read(work.facts, KernelFacts)
+    complaints = find_complaints(end.console)
+    runs: list[Run] = []
+    for index in range(count):
+        run = work.read(work.run(index), Run)
+        if run is None:
+            break
+        runs.append(_finish(run, index, image, guest, facts, complaints, notes))
+    if len(runs) < count or not work.done.exists():
+        kept = keep_kernel_log(image.name, end.console)
+        raise KernelRunError(f"{image.name}: {_why(work, end)}", str(kept), runs)
+    if complaints.elsewhere or complaints.by_scenario:
+        kept = keep_kernel_log(image.name, end.console)
+        for run in runs:
+            run.notes.append(f"the kernel's log is {kept}")
+    return runs
+
+
+def _finish(
+    run: Run,
+    index: int,
+    image: KernelImage,
+    guest: Guest,
+    facts: KernelFacts | None,
+    complaints: Complaints,
+    notes: list[str],
+) -> Run:
+    accelerator, reason = guest.accelerator()
+    how = (
+        "KVM" if accelerator == "kvm" else f"software emulation (KVM does not work here: {reason})"
+    )
+    run.title = image.name
+    run.notes.extend(notes)
+    run.notes.append(f"Linux {facts.release if facts else '?'} in QEMU, {how}")
+    if facts is not None:
+        run.notes.append(f"design {facts.design}: {facts.how}")
+    run.notes.extend(f"known and not counted: {line}" for line in complaints.known)
+    run.warnings.extend(complaints.elsewhere)
+    run.warnings.extend(complaints.by_scenario.get(index, []))
+    return run
+
+
+def _why(work: WorkDirectory, end: GuestEnd) -> str:
+    """Why a guest did not get through, the most telling reason first."""
+    failure = work.read(work.failure, str)
+    if failure is not None:
+        return f"the agent failed: {failure}"
+    if end.stopped:
+        return end.stopped
+    panic = panic_of(end.console)
+    if panic is not None:
+        return f"the kernel panicked: {panic}"
+    if work.facts.exists():
+        killed = [line for line in end.console.splitlines() if "Out of memory: Killed" in line]
+        detail = f" (the kernel's last OOM kill: {killed[-1].strip()})" if killed else ""
+        return f"the agent was killed or ended early, status {end.status}{detail}"
+    last = [line for line in end.console.splitlines() if line.strip()][-1:]
+    return f"the guest ended before the agent ran, status {end.status}: {''.join(last).strip()}"

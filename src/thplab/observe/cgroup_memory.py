@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""memory.stat and memory.numa_stat of a version 2 cgroup (mm/memcontrol.c)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["read_memory_numa_stat", "read_memory_stat"]
+
+
+def read_memory_stat(cgroup: Path) -> dict[str, int]:
+    """memory.stat: bytes, or counts of events, by the kernel's names.
+
+    Args:
+        cgroup: the cgroup's directory.
+    """
+    figures = {}
+    for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines():
+        name, value = line.split()
+        figures[name] = int(value)
+    return figures
+
+
+def read_memory_numa_stat(cgroup: Path) -> dict[str, dict[int, int]]:
+    """memory.numa_stat: bytes by the kernel's name, then by node id.
+
+    Args:
+        cgroup: the cgroup's directory. The figures include those of its descendants.
+    """
+    figures: dict[str, dict[int, int]] = {}
+    for line in (cgroup / "memory.numa_stat").read_text(encoding="ascii").splitlines():
+        name, *columns = line.split()
+        by_node = {}
+        for column in columns:
+            node, value = column.removeprefix("N").split("=")
+            by_node[int(node)] = int(value)
+        figures[name] = by_node
+    return figures

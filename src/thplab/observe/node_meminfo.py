@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""/sys/devices/system/node: which nodes there are, their CPUs and their memory (drivers/base/node.c)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["cpus_of_node", "online_nodes", "parse_id_list", "read_node_meminfo"]
+
+_NODES = Path("devices/system/node")
+
+
+def parse_id_list(text: str) -> list[int]:
+    """The ids of a kernel list such as "0-2,5"."""
+    ids: list[int] = []
+    for part in text.strip().split(","):
+        if part:
+            first, _, last = part.partition("-")
+            ids.extend(range(int(first), int(last or first) + 1))
+    return ids
+
+
+def online_nodes(sys: Path = Path("/sys")) -> list[int]:
+    """The ids of the nodes that are online; [0] on a kernel without NUMA."""
+    try:
+        return parse_id_list((sys / _NODES / "online").read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return [0]
+
+
+def cpus_of_node(node: int, sys: Path = Path("/sys")) -> list[int]:
+    """The ids of the node's CPUs."""
+    path = sys / _NODES / f"node{node}" / "cpulist"
+    return parse_id_list(path.read_text(encoding="ascii"))
+
+
+def read_node_meminfo(node: int, sys: Path = Path("/sys")) -> dict[str, int]:
+    """The node's meminfo by the kernel's names ("MemFree", "AnonPages"), in bytes; counts as they are."""
+    figures = {}
+    path = sys / _NODES / f"node{node}" / "meminfo"
+    for line in path.read_text(encoding="ascii").splitlines():
+        _node, _id, name, value, *unit = line.split()
+        figures[name.rstrip(":")] = int(value) * (1024 if unit == ["kB"] else 1)
+    return figures
