@@ -66,7 +66,7 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
     tunables = Tunables(work.journal)
     try:
         park_khugepaged(tunables)
-        probing = Tunables()
+        probing = Tunables(work.journal.with_name("tunables-probe.json"))
         try:
             verdict = probe_design(base, probing)
         finally:

@@ -11,14 +11,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 
 from thplab.backends.kernel_image import KernelImage
 from thplab.backends.kvm import try_kvm
+from thplab.backends.signals import signals_interrupt
 from thplab.scenario.errors import InputError
 from thplab.scenario.schema import Host
 
@@ -107,7 +106,7 @@ class Guest:
             "TMPDIR": str(private),  # what vng leaves behind goes when the work directory goes
             "HOME": str(private),
         }
-        with _signals_interrupt():
+        with signals_interrupt():
             process = subprocess.Popen(
                 self._command_line(command, work, self._plain_path(private), accelerator),
                 stdin=subprocess.DEVNULL,
@@ -171,26 +170,6 @@ def _check_memory(needed: int) -> None:
                     f"the scenario's host has {needed // _MIB} MiB of memory, this one has "
                     f"{available // _MIB} MiB free; give the scenario smaller nodes, or use the model"
                 )
-
-
-@contextlib.contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    """While a guest runs, a signal to end becomes an exception: no guest may be left behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _watch(

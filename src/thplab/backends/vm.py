@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import thplab
 from thplab.agent.report import KernelFacts, WorkDirectory
+from thplab.backends.agent_command import agent_command, agent_environment
 from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import GUEST_WORK, Guest, GuestEnd
 from thplab.backends.kernel_image import KernelImage, find_kernel
@@ -17,7 +16,7 @@ from thplab.backends.kernel_log import Complaints, find_complaints, keep_kernel_
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Host, Scenario, Wait
 
-__all__ = ["agent_command", "run", "run_batch"]
+__all__ = ["run", "run_batch"]
 
 _PATIENCE_SECONDS = {"kvm": 60.0, "tcg": 240.0}
 _EARLY_FLAKE = "Oops: int3"
@@ -67,13 +66,6 @@ def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
     return machines
 
 
-def agent_command(*options: str) -> list[str]:
-    """The command that runs the agent with this Python and this thplab."""
-    source = str(Path(thplab.__file__).parent.parent)
-    environment = ["env", f"PYTHONPATH={source}", "PYTHONDONTWRITEBYTECODE=1", "LC_ALL=C.UTF-8"]
-    return [*environment, sys.executable, "-m", "thplab.agent", *options]
-
-
 def _boot(image: KernelImage, host: Host, scenarios: list[Scenario]) -> list[Run]:
     """One boot for all of them, and another one if the first hit the known early flake."""
     guest = Guest(image, host)
@@ -98,7 +90,8 @@ def _run_guest(guest: Guest, work: WorkDirectory, scenarios: list[Scenario]) -> 
         for scenario in scenarios
     ]
     patience = _PATIENCE_SECONDS[accelerator] + max(waits, default=0)
-    command = agent_command("--work", GUEST_WORK)
+    environment = [f"{name}={value}" for name, value in agent_environment().items()]
+    command = ["env", *environment, *agent_command("--work", GUEST_WORK)]
     return guest.run(command, work.path, work.marks, patience)
 
 
@@ -165,6 +158,6 @@ def _why(work: WorkDirectory, end: GuestEnd) -> str:
     if work.facts.exists():
         killed = [line for line in end.console.splitlines() if "Out of memory: Killed" in line]
         detail = f" (the kernel's last OOM kill: {killed[-1].strip()})" if killed else ""
-        return f"the agent was killed or ended early, status {end.status}{detail}"
+        return f"the agent was killed or ended early{detail}"
     last = [line for line in end.console.splitlines() if line.strip()][-1:]
-    return f"the guest ended before the agent ran, status {end.status}: {''.join(last).strip()}"
+    return f"the guest ended before the agent ran: {''.join(last).strip()}"

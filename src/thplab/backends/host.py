@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scenarios on this very host, by its own kernel: only when asked, and within a limit.
+
+The agent runs here as root. Its tasks live in a cgroup of their own whose memory.max is the memory
+of the scenario's host, so that pressure ends in that cgroup's own OOM kill.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from thplab.agent.cgroups import remove_tree
+from thplab.agent.report import KernelFacts, WorkDirectory
+from thplab.agent.tunables import restore_from_journal
+from thplab.backends.agent_command import agent_command, agent_environment
+from thplab.backends.errors import KernelRunError
+from thplab.backends.signals import signals_interrupt
+from thplab.scenario.errors import InputError
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+from thplab.scenario.units import human_size
+
+__all__ = ["cgroup_mount", "describe", "run_batch"]
+
+_RESERVE = 512 << 20
+_GRACE_SECONDS = 20
+
+
+def describe(scenarios: Sequence[Scenario]) -> list[str]:
+    """What running these scenarios here will do, a sentence each: to be said before it is done."""
+    limit = human_size(_needed(scenarios))
+    return [
+        f"{len(scenarios)} scenario(s) run on this host, by its own kernel, as root.",
+        f"Their tasks live in a cgroup of their own, limited to {limit}; it is removed afterwards.",
+        "Settings below /sys/kernel/mm/transparent_hugepage change for the whole host; "
+        "khugepaged sleeps meanwhile. Every setting is put back afterwards.",
+    ]
+
+
+def run_batch(scenarios: Sequence[Scenario], announce: Callable[[str], None]) -> list[Run]:
+    """Run scenarios here, one after the other.
+
+    Args:
+        scenarios: what to run.
+        announce: is given each sentence of :func:`describe` before anything is done.
+
+    Raises:
+        InputError: this host cannot do it: no root, no cgroup v2 with memory, too little memory.
+        KernelRunError: the agent did not get through.
+    """
+    mount = _check(scenarios)
+    for sentence in describe(scenarios):
+        announce(sentence)
+    with (
+        tempfile.TemporaryDirectory(prefix="thplab-host-") as directory,
+        signals_interrupt(),
+    ):
+        work = WorkDirectory(Path(directory))
+        work.write(work.scenarios, scenarios)
+        try:
+            with _cgroup(mount, _needed(scenarios)) as base:
+                status, errors = _run_agent(work, base)
+        finally:
+            _restore_tunables(work)
+        return _collect(work, len(scenarios), status, errors)
+
+
+def cgroup_mount(proc: Path = Path("/proc")) -> Path | None:
+    """Where a version 2 hierarchy with the memory controller is mounted, or None."""
+    for line in (proc / "mounts").read_text(encoding="utf-8").splitlines():
+        _device, directory, kind, *_options = line.split()
+        if kind == "cgroup2":
+            controllers = Path(directory) / "cgroup.controllers"
+            with contextlib.suppress(OSError):
+                if "memory" in controllers.read_text(encoding="ascii").split():
+                    return Path(directory)
+    return None
+
+
+def _needed(scenarios: Sequence[Scenario]) -> int:
+    return max((sum(scenario.host.nodes) for scenario in scenarios), default=0)
+
+
+def _check(scenarios: Sequence[Scenario]) -> Path:
+    if os.geteuid() != 0:
+        raise InputError(
+            "--on host needs root: run it as root, or use --kernel for a virtual machine"
+        )
+    mount = cgroup_mount()
+    if mount is None:
+        raise InputError(
+            "--on host needs cgroup v2 with the memory controller; boot with "
+            "systemd.unified_cgroup_hierarchy=1, or use --kernel for a virtual machine"
+        )
+    for scenario in scenarios:
+        if scenario.host.memcg != "on":
+            raise InputError(
+                f"{scenario.name}: its host was booted with memcg = {scenario.host.memcg!r}, "
+                "which this host cannot become; use --kernel for a virtual machine"
+            )
+    needed = _needed(scenarios) + _RESERVE
+    available = _available()
+    if available < needed:
+        raise InputError(
+            f"--on host needs {human_size(needed)} of free memory here and there are "
+            f"{human_size(available)}; give the scenario smaller nodes"
+        )
+    return mount
+
+
+def _available() -> int:
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+@contextlib.contextmanager
+def _cgroup(mount: Path, limit: int) -> Iterator[Path]:
+    """A cgroup for the agent's tasks, gone afterwards with all that is in it."""
+    control = mount / "cgroup.subtree_control"
+    had_memory = "memory" in control.read_text(encoding="ascii").split()
+    base = mount / f"thplab-{os.getpid()}"
+    try:
+        if not had_memory:
+            control.write_text("+memory", encoding="ascii")
+        base.mkdir()
+        (base / "memory.max").write_text(str(limit), encoding="ascii")
+        yield base
+    except OSError as error:
+        raise InputError(f"--on host: the cgroup {base}: {error.strerror}") from error
+    finally:
+        remove_tree(base)
+        if not had_memory:
+            with contextlib.suppress(OSError):  # somebody else needs it by now
+                control.write_text("-memory", encoding="ascii")
+
+
+def _run_agent(work: WorkDirectory, base: Path) -> tuple[int, str]:
+    """Run the agent; whatever happens here, it is ended, and has had the time to clean up."""
+    command = agent_command("--work", str(work.path), "--cgroup", str(base))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | agent_environment(),
+        start_new_session=True,
+    )
+    try:
+        _, errors = process.communicate()
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    return process.returncode, errors
+
+
+def _restore_tunables(work: WorkDirectory) -> None:
+    """What an agent that was killed left set: the last scenario's tunables first, then its own."""
+    for journal in sorted(work.path.glob("tunables*.json"), key=lambda path: path == work.journal):
+        restore_from_journal(journal)
+
+
+def _collect(work: WorkDirectory, count: int, status: int, errors: str) -> list[Run]:
+    runs = []
+    facts = work.read(work.facts, KernelFacts)
+    for index in range(count):
+        run = work.read(work.run(index), Run)
+        if run is None:
+            break
+        run.title = "this host"
+        if facts is not None:
+            run.notes.append(f"Linux {facts.release}, on this host")
+            run.notes.append(f"design {facts.design}: {facts.how}")
+        run.notes.append(
+            "pressure meets the limit of the tasks' cgroup, whose reclaim looks at every node, "
+            "before it meets a node's end"
+        )
+        runs.append(run)
+    if len(runs) < count or not work.done.exists():
+        failure = work.read(work.failure, str) or errors.strip().rpartition("\n")[2]
+        raise KernelRunError(f"the agent failed here, status {status}: {failure}", runs=runs)
+    return runs
