@@ -35,11 +35,11 @@ _GRACE_SECONDS = 20
 def describe(scenarios: Sequence[Scenario]) -> list[str]:
     """What running these scenarios here will do, a sentence each: to be said before it is done."""
     limit = human_size(_needed(scenarios))
+    settings = "Settings below /sys/kernel/mm/transparent_hugepage change for the whole host"
     return [
         f"{len(scenarios)} scenario(s) run on this host, by its own kernel, as root.",
         f"Their tasks live in a cgroup of their own, limited to {limit}; it is removed afterwards.",
-        "Settings below /sys/kernel/mm/transparent_hugepage change for the whole host; "
-        "khugepaged sleeps meanwhile. Every setting is put back afterwards.",
+        f"{settings}, and khugepaged sleeps meanwhile; every setting is put back afterwards.",
     ]
 
 

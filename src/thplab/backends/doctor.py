@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What is needed, whether it is here, and how to get it: a line for each thing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from thplab.backends.guest import find_program
+from thplab.backends.host import cgroup_mount
+from thplab.backends.kernels_folder import kernels_folder, kernels_in_folder
+from thplab.backends.kvm import try_kvm
+from thplab.observe.mthp import THP_DIRECTORY
+from thplab.observe.node_meminfo import online_nodes
+from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
+
+__all__ = ["Finding", "examine"]
+
+_QEMU = "qemu-system-x86_64"
+_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd")
+_SYS = Path("/sys")
+
+
+class Finding(NamedTuple):
+    """One thing that thplab can use.
+
+    Attributes:
+        thing: what.
+        use: for what: "model", "--kernel", or "--on host".
+        state: "good", "missing", or "slower": it works without, but slower or with less to see.
+        found: what was found.
+        remedy: how to get it, "" where it is good.
+    """
+
+    thing: str
+    use: str
+    state: Literal["good", "missing", "slower"]
+    found: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at each thing in turn; trying KVM takes some seconds."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _python_build,
+        _qemu,
+        _vng,
+        _virtiofsd,
+        _kernels,
+        _kvm,
+        _root,
+        _cgroups,
+        _debugfs,
+        _shrinker_debug,
+        _nodes,
+        _thp,
+    )
+    for check in checks:
+        yield check()
+
+
+def _python_build() -> Finding:
+    from thplab.mm import list_lru
+
+    version = f"Python {platform.python_version()}"
+    if str(list_lru.__file__).endswith(".so"):
+        return Finding("compiled model", "model", "good", f"compiled, {version}")
+    remedy = "install a C compiler and the Python headers, then pip install . again"
+    return Finding("compiled model", "model", "slower", f"interpreted, {version}", remedy)
+
+
+def _qemu() -> Finding:
+    path = find_program(_QEMU)
+    if path is None:
+        return Finding(
+            "QEMU", "--kernel", "missing", "no qemu-system-x86_64", "apt install qemu-system-x86"
+        )
+    text = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
+    return Finding("QEMU", "--kernel", "good", text.partition("\n")[0] or path)
+
+
+def _vng() -> Finding:
+    path = find_program("vng")
+    if path is None:
+        return Finding("vng", "--kernel", "missing", "no vng", "pip install 'thplab[vm]'")
+    return Finding("vng", "--kernel", "good", path)
+
+
+def _virtiofsd() -> Finding:
+    path = find_program("virtiofsd") or next((p for p in _VIRTIOFSD if Path(p).is_file()), None)
+    if path is None:
+        return Finding("virtiofsd", "--kernel", "good", "not here, not needed: guests use 9p")
+    return Finding("virtiofsd", "--kernel", "good", f"{path}, not used: guests use 9p")
+
+
+def _kernels() -> Finding:
+    images = kernels_in_folder()
+    if images:
+        names = ", ".join(image.name for image in images)
+        return Finding("kernels", "--kernel", "good", f"{kernels_folder()}: {names}")
+    remedy = "give --kernel an image or debian:6.12; set THPLAB_KERNELS to a folder for the tests"
+    return Finding("kernels", "--kernel", "missing", f"none in {kernels_folder()}", remedy)
+
+
+def _kvm() -> Finding:
+    qemu = find_program(_QEMU)
+    images = kernels_in_folder() or sorted(Path("/boot").glob("vmlinuz-*"))
+    remedy = "use a machine with virtualisation; without it guests are emulated, 10 s a boot"
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return Finding("KVM", "--kernel", "slower", "no /dev/kvm for this user", remedy)
+    if qemu is None or not images:
+        return Finding("KVM", "--kernel", "slower", "/dev/kvm is there; not tried", remedy)
+    verdict = try_kvm(qemu, images[0])
+    if verdict.works:
+        return Finding("KVM", "--kernel", "good", f"it booted {images[0].name}")
+    return Finding("KVM", "--kernel", "slower", f"tried, failed: {verdict.reason}", remedy)
+
+
+def _root() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("root", "--on host", "good", "yes")
+    return Finding("root", "--on host", "missing", "no", "run `thplab ... --on host` as root")
+
+
+def _cgroups() -> Finding:
+    mount = cgroup_mount()
+    if mount is not None:
+        return Finding("cgroup v2", "--on host", "good", f"{mount}, with memory")
+    remedy = "boot with systemd.unified_cgroup_hierarchy=1 (and without cgroup_disable=memory)"
+    return Finding("cgroup v2", "--on host", "missing", "no memory controller in it", remedy)
+
+
+def _debugfs() -> Finding:
+    directory = _SYS / "kernel/debug"
+    try:
+        mounted = any(directory.iterdir())
+    except OSError as error:
+        remedy = "run as root"
+        return Finding("debugfs", "--on host", "slower", f"{directory}: {error.strerror}", remedy)
+    if mounted:
+        return Finding("debugfs", "--on host", "good", str(directory))
+    remedy = "mount -t debugfs debugfs /sys/kernel/debug"
+    return Finding("debugfs", "--on host", "slower", "not mounted", remedy)
+
+
+def _shrinker_debug() -> Finding:
+    try:
+        shrinker = find_deferred_split_shrinker()
+        reason = "" if shrinker else why_no_shrinker_debugfs()
+    except OSError as error:
+        shrinker, reason = None, str(error)
+    if shrinker is not None:
+        return Finding("SHRINKER_DEBUG", "--on host", "good", str(shrinker.directory))
+    remedy = (
+        "a kernel with CONFIG_SHRINKER_DEBUG=y; without it queue lengths and shrink are not seen"
+    )
+    return Finding("SHRINKER_DEBUG", "--on host", "slower", reason, remedy)
+
+
+def _nodes() -> Finding:
+    count = len(online_nodes())
+    if count > 1:
+        return Finding("NUMA nodes", "--on host", "good", str(count))
+    remedy = "boot with numa=fake=2, or use --kernel: a guest has as many as its scenario"
+    return Finding("NUMA nodes", "--on host", "slower", str(count), remedy)
+
+
+def _thp() -> Finding:
+    path = _SYS / THP_DIRECTORY / "enabled"
+    try:
+        return Finding("huge pages", "--on host", "good", path.read_text(encoding="ascii").strip())
+    except OSError:
+        remedy = "a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
+        return Finding("huge pages", "--on host", "missing", f"no {path}", remedy)
