@@ -27,7 +27,7 @@ from thplab.cpu.ops import (
 __all__ = ["KernelObject"]
 
 
-@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
+@mypyc_attr(acyclic=True)
 class KernelObject(ListHead):
     """A reference count, a flag word and list links.
 

@@ -17,6 +17,8 @@ __all__ = [
     "CHARGE",
     "FREE",
     "GRACE_PERIOD",
+    "GRACE_PERIOD_WAIT",
+    "IRQ_ENTRY",
     "IRQ_OFF",
     "IRQ_ON",
     "LINK",
@@ -68,6 +70,8 @@ ALLOC: Final[i64] = 23  # obj: the new object
 FREE: Final[i64] = 24  # obj: the object
 ADD: Final[i64] = 25  # atomic_add() and its kin without a result: two of them commute
 CHARGE: Final[i64] = 26  # a page counter was changed
+GRACE_PERIOD_WAIT: Final[i64] = 27  # obj: the grace period, of which a reader has left, or that is waited for
+IRQ_ENTRY: Final[i64] = 28  # an interrupt handler begins; obj: the CPU
 
 NAMES: Final[dict[int, str]] = {
     1: "read",
@@ -96,6 +100,8 @@ NAMES: Final[dict[int, str]] = {
     24: "free",
     25: "atomic_add",
     26: "charge",
+    27: "grace period",
+    28: "interrupt",
 }
 
 

@@ -12,10 +12,10 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import RcuBug
 from thplab.cpu.hook import Cpu, H
-from thplab.cpu.ops import GRACE_PERIOD, RCU_LOCK, RCU_UNLOCK
+from thplab.cpu.ops import GRACE_PERIOD, GRACE_PERIOD_WAIT, RCU_LOCK, RCU_UNLOCK
 from thplab.cpu.spinlock import might_sleep
 
-__all__ = ["Rcu", "RcuHead"]
+__all__ = ["GracePeriod", "Rcu", "RcuHead"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -26,19 +26,22 @@ class RcuHead:
         """Called once, after the grace period, by some CPU outside a read section."""
 
 
-class _GracePeriod:
-    """Read sections that must end first, and what is to be done then."""
+class GracePeriod:
+    """A grace period: the read sections that must end first, and what is to be done then."""
 
     def __init__(self, readers: list[Cpu], head: RcuHead | None) -> None:
         self.readers: list[Cpu] = readers
         self.head: RcuHead | None = head
+
+    def __repr__(self) -> str:
+        return f"grace period, waits for {self.readers}"
 
 
 class Rcu:
     """The RCU state of one machine."""
 
     def __init__(self) -> None:
-        self.pending: list[_GracePeriod] = []
+        self.pending: list[GracePeriod] = []
 
     def __repr__(self) -> str:
         return "rcu"
@@ -47,7 +50,7 @@ class Rcu:
         """rcu_read_lock(): sections nest."""
         cpu = H.cpu
         if H.on:
-            H.watcher.point(RCU_LOCK, cpu)
+            H.watcher.point(RCU_LOCK, self)
         if cpu.rcu_nesting == 0:
             cpu.rcu_section += 1
         cpu.rcu_nesting += 1
@@ -62,7 +65,7 @@ class Rcu:
         if cpu.rcu_nesting <= 0:
             raise RcuBug(f"rcu_read_unlock() outside of a read section on {cpu!r}")
         if H.on:
-            H.watcher.point(RCU_UNLOCK, cpu)
+            H.watcher.point(RCU_UNLOCK, self)
         cpu.rcu_nesting -= 1
         if cpu.rcu_nesting == 0 and self.pending:
             self._section_ended(cpu)
@@ -73,6 +76,8 @@ class Rcu:
 
     def call(self, head: RcuHead) -> None:
         """call_rcu(), kfree_rcu(): `head.func()` after a grace period."""
+        if H.on:
+            H.watcher.point(GRACE_PERIOD, self)
         period = self._begin(head)
         if not period.readers:
             self._end(period)
@@ -93,13 +98,13 @@ class Rcu:
         while period.readers:
             if not H.on:
                 raise RcuBug("synchronize_rcu() would wait for ever: a CPU left in a read section")
-            H.watcher.block(GRACE_PERIOD, period.readers[0])
+            H.watcher.block(GRACE_PERIOD_WAIT, period)
         if period in self.pending:
             self.pending.remove(period)
 
-    def _begin(self, head: RcuHead | None) -> _GracePeriod:
+    def _begin(self, head: RcuHead | None) -> GracePeriod:
         readers = [cpu for cpu in H.cpus if cpu.rcu_nesting]
-        period = _GracePeriod(readers, head)
+        period = GracePeriod(readers, head)
         self.pending.append(period)
         return period
 
@@ -108,16 +113,21 @@ class Rcu:
         for period in self.pending:
             if cpu in period.readers:
                 period.readers.remove(cpu)
-            if not period.readers:
-                over.append(period)
+                if H.on:
+                    H.watcher.done(GRACE_PERIOD_WAIT, period, cpu)
+                if not period.readers:
+                    over.append(period)
+        # All of them are over before anything is freed: a callback may pass a scheduling point.
         for period in over:
-            self._end(period)
+            self.pending.remove(period)
+        for period in over:
+            if period.head is not None:
+                period.head.func()
 
-    def _end(self, period: _GracePeriod) -> None:
+    def _end(self, period: GracePeriod) -> None:
         self.pending.remove(period)
-        head = period.head
-        if head is not None:
-            head.func()
+        if period.head is not None:
+            period.head.func()
 
     def nr_pending(self) -> i64:
         """Grace periods that have not ended."""

@@ -3,17 +3,9 @@
 
 from __future__ import annotations
 
+from thplab.errors import DesignError, InputError, ThplabError
+
 __all__ = ["DesignError", "InputError", "ScenarioError", "ThplabError"]
-
-
-class ThplabError(Exception):
-    """The base of every error that thplab explains; `exit_status` is what the command ends with."""
-
-    exit_status = 2
-
-
-class InputError(ThplabError):
-    """A file, an option or an environment that cannot be used as it is."""
 
 
 class ScenarioError(InputError):
@@ -36,7 +28,3 @@ class ScenarioError(InputError):
     def __str__(self) -> str:
         place = ": ".join(part for part in (self.path, self.where, self.problem) if part)
         return f"{place}; {self.remedy}" if self.remedy else place
-
-
-class DesignError(InputError):
-    """A design that cannot be loaded, lacks a method, or raised while the model called it."""

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The queue as a list_lru: a list for each node and cgroup (7.2 and later; mm/huge_memory.c)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+
+from thplab.cpu.list_head import ListHead, list_del_init
+from thplab.cpu.spinlock import IRQ, LockClass
+from thplab.mm.deferred_split import DeferredSplitQueue
+from thplab.mm.folio import PG_ANON, Folio, folio_memcg
+from thplab.mm.list_lru import (
+    LRU_REMOVED,
+    Isolate,
+    ListLru,
+    ListLruOne,
+    list_lru_isolate,
+    list_lru_isolate_move,
+)
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["DeferredSplitIsolate", "ListLruQueue"]
+
+# Taken with interrupts off, unlike the locks of other list_lrus: so it needs a class of its own.
+DEFERRED_SPLIT_KEY: Final = LockClass("deferred_split_key")
+
+
+class DeferredSplitIsolate(Isolate):
+    """deferred_split_isolate(): to a private list, with a reference; or off, if the final put is under way."""
+
+    def __init__(self, queue: DeferredSplitQueue, dispose: ListHead) -> None:
+        self.queue: DeferredSplitQueue = queue
+        self.dispose: ListHead = dispose
+
+    def isolate(self, item: ListHead, l: ListLruOne) -> i64:
+        """Each visited folio leaves the queue."""
+        assert isinstance(item, Folio)
+        if item.try_get():
+            list_lru_isolate_move(l, item, self.dispose)
+            return LRU_REMOVED
+        # The final put looks at the links without the lock, and frees the folio when it finds it
+        # unlinked: so everything else must be done before that.
+        self.queue.forget_partially_mapped(item)
+        list_lru_isolate(l, item)
+        return LRU_REMOVED
+
+
+class ListLruQueue(DeferredSplitQueue):
+    """deferred_split_lru: node-aware and cgroup-aware; the list_lru's reparenting moves it over."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.lru: ListLru | None = None
+
+    def start(self) -> None:
+        """thp_shrinker_init(): the list_lru takes the shrinker's id, so the shrinker comes first."""
+        shrinkers = self.machine.shrinkers
+        shrinkers.alloc(self)
+        self.lru = self.make_lru()
+        shrinkers.register(self)
+
+    def make_lru(self) -> ListLru:
+        """list_lru_init_memcg_key()."""
+        return ListLru(self.machine, True, self, DEFERRED_SPLIT_KEY)
+
+    def stop(self) -> None:
+        """thp_shrinker_exit(): shrinker_free() waits for its callers; only then may the lists go."""
+        self.machine.shrinkers.free(self)
+        self.the_lru().destroy()
+
+    def the_lru(self) -> ListLru:
+        """The list_lru, once started."""
+        lru = self.lru
+        assert lru is not None, "the queue was not started"
+        return lru
+
+    def prepare(self, folio: Folio) -> bool:
+        """folio_memcg_alloc_deferred(): heads for the folio's cgroup, on every node."""
+        if self.machine.memcg.disabled:
+            return True
+        return self.the_lru().folio_memcg_list_lru_alloc(folio)
+
+    def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
+        """deferred_split_folio(): flag and list change together, under the sublist's lock."""
+        lru = self.the_lru()
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        l, owner = lru.lock_irqsave(folio.nid, folio_memcg(folio))
+        self.note_partially_mapped(folio, partially_mapped)
+        lru.add_locked(l, folio, folio.nid, owner)
+        lru.unlock_irqrestore(l)
+        rcu.read_unlock()
+
+    def unqueue(self, folio: Folio) -> bool:
+        """__folio_unqueue_deferred_split()."""
+        self.check_unqueue(folio)
+        lru = self.the_lru()
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        l, _ = lru.lock_irqsave(folio.nid, folio_memcg(folio))
+        unqueued = lru.del_locked(l, folio, folio.nid)
+        if unqueued:
+            self.forget_partially_mapped(folio)
+        lru.unlock_irqrestore(l)
+        rcu.read_unlock()
+        return unqueued
+
+    def count_objects(self, sc: ShrinkControl) -> int:
+        """deferred_split_count(): SHRINK_EMPTY lets the bit be cleared (25fcea213022)."""
+        count = self.the_lru().shrink_count(sc)
+        return count if count else SHRINK_EMPTY
+
+    def scan_objects(self, sc: ShrinkControl) -> int:
+        """deferred_split_scan()."""
+        dispose = ListHead()
+        isolated = self.the_lru().shrink_walk_irq(sc, self.make_isolate(dispose))
+        split: i64 = 0
+        entry = dispose.next
+        while entry is not None and entry is not dispose:
+            following = entry.next
+            assert isinstance(entry, Folio)
+            # Nobody else touches this list: its folios are referenced, and unqueueing wants a count of 0.
+            list_del_init(entry)
+            if self.machine.huge_memory.split_queued(entry):
+                split += 1
+            elif entry.test_partially_mapped():
+                self.requeue(entry)
+            self.machine.lru.folio_put(entry)
+            entry = following
+        if not split and not isolated:
+            return SHRINK_STOP
+        return split
+
+    def make_isolate(self, dispose: ListHead) -> Isolate:
+        """The callback of the walk."""
+        return DeferredSplitIsolate(self, dispose)
+
+    def requeue(self, folio: Folio) -> None:
+        """Back to the list of the cgroup that the folio belongs to by now."""
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        self.the_lru()._add(folio, folio.nid, folio_memcg(folio), IRQ)
+        rcu.read_unlock()
+
+    def freeze(self, folio: Folio, expected: i64) -> bool:
+        """__folio_freeze_and_split_unmapped(): the lock comes before the freeze.
+
+        A walker that meets a count of 0 takes it for a final put and unlinks the folio itself.
+        """
+        if not folio.flags & PG_ANON or folio.order <= 1:
+            return folio.ref_freeze(expected)
+        lru = self.the_lru()
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        l, _ = lru.lock(folio.nid, folio_memcg(folio))
+        frozen = folio.ref_freeze(expected)
+        if frozen:
+            lru.del_locked(l, folio, folio.nid)
+            self.forget_partially_mapped(folio)
+        lru.unlock(l)
+        rcu.read_unlock()
+        return frozen

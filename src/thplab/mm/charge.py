@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Charging memory to cgroups, and what happens at their limits (mm/memcontrol.c, try_charge_memcg(), 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+
+from thplab.cpu.hook import H
+from thplab.cpu.ops import CHARGE
+from thplab.mm.folio import Folio
+from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY
+from thplab.mm.memcontrol import MemCgroup, ObjCgroup
+from thplab.mm.page_counter import PageCounter
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+    from thplab.mm.mm_struct import MmStruct
+
+__all__ = ["MAX_RECLAIM_RETRIES", "Charges"]
+
+MAX_RECLAIM_RETRIES: Final[i64] = 16
+MEMCG_CHARGE_BATCH: Final[i64] = 64
+
+
+class Charges:
+    """Charging for one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine: Machine = machine
+
+    def try_charge(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct | None) -> bool:
+        """try_charge_memcg(): reclaim at the limit; then, if the caller can wait, an OOM kill.
+
+        Args:
+            nr_pages: base pages.
+            gfp: whether it may reclaim (GFP_DIRECT_RECLAIM), whether only once (GFP_NORETRY).
+            mm: whose memory it is; its charge fails for good once its task is killed.
+        """
+        machine = self.machine
+        if machine.memcg.disabled:
+            return True
+        retries = MAX_RECLAIM_RETRIES
+        while True:
+            if H.on:
+                H.watcher.point(CHARGE, memcg)
+            over = memcg.memory.try_charge(nr_pages)
+            if over is None:
+                break
+            limited = self.owner_of(memcg, over)
+            if not gfp & GFP_DIRECT_RECLAIM:
+                return False
+            if mm is not None and mm.killed:
+                return False
+            self.count_event(limited, "max")
+            reclaimed = machine.vmscan.try_to_free_mem_cgroup_pages(limited, nr_pages, gfp, False)
+            if limited.memory.margin() >= nr_pages:
+                continue
+            if gfp & GFP_NORETRY:
+                return False
+            if reclaimed and nr_pages <= 8:
+                continue
+            if retries > 0:
+                retries -= 1
+                continue
+            if not machine.oom.mem_cgroup_out_of_memory(limited):
+                return False
+            retries = MAX_RECLAIM_RETRIES
+        if gfp & GFP_DIRECT_RECLAIM:
+            self._reclaim_high(memcg, nr_pages, gfp)
+        return True
+
+    def owner_of(self, memcg: MemCgroup, counter: PageCounter) -> MemCgroup:
+        """mem_cgroup_from_counter(): the cgroup at or above `memcg` that has this counter."""
+        position: MemCgroup | None = memcg
+        while position is not None:
+            if position.memory is counter:
+                return position
+            position = position.parent
+        raise AssertionError("the counter belongs to no ancestor")
+
+    def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64, gfp: i64) -> None:
+        """reclaim_high(): each cgroup that is over memory.high gives back what was just charged."""
+        position: MemCgroup | None = memcg
+        while position is not None:
+            if position.memory.usage > position.memory.high:
+                self.count_event(position, "high")
+                self.machine.vmscan.try_to_free_mem_cgroup_pages(
+                    position, max(nr_pages, MEMCG_CHARGE_BATCH), gfp, False
+                )
+            position = position.parent
+
+    def count_event(self, memcg: MemCgroup, event: str) -> None:
+        """memcg_memory_event(): a line of memory.events, in each ancestor too."""
+        position: MemCgroup | None = memcg
+        while position is not None:
+            position.events[event] = position.events.get(event, 0) + 1
+            position = position.parent
+
+    def charge_folio(self, folio: Folio, memcg: MemCgroup, gfp: i64, mm: MmStruct | None) -> bool:
+        """mem_cgroup_charge(): False if there is no room and none could be made."""
+        if self.machine.memcg.disabled:
+            return True
+        if not self.try_charge(memcg, folio.nr_pages, gfp, mm):
+            return False
+        objcg = memcg.objcg
+        objcg.get()
+        folio.objcg = objcg
+        return True
+
+    def uncharge_folio(self, folio: Folio) -> None:
+        """mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
+        objcg = folio.objcg
+        if objcg is None:
+            return
+        folio.objcg = None
+        self.uncharge_pages(objcg, folio.nr_pages)
+        self.machine.memcg.put_objcg(objcg)
+
+    def charge_pages(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct | None) -> bool:
+        """Charge base pages; the caller holds the objcg through them."""
+        return self.try_charge(memcg, nr_pages, gfp, mm)
+
+    def uncharge_pages(self, objcg: ObjCgroup, nr_pages: i64) -> None:
+        """uncharge_batch(): the page counters; not the reference."""
+        memcg = objcg.memcg
+        if self.machine.memcg.disabled:
+            return
+        if H.on:
+            H.watcher.point(CHARGE, memcg)
+        memcg.memory.uncharge(nr_pages)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The interface of a design: how huge pages that could be split wait, and how they are found.
+
+A design is a subclass of :class:`DeferredSplitQueue`. It is the shrinker "thp-deferred_split"
+itself: reclaim calls its count_objects() and scan_objects(). docs/designs.md writes one from
+nothing; thplab.designs has those of the kernel.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mypy_extensions import i64, mypyc_attr
+
+from thplab.cpu.hook import warn_once
+from thplab.mm.folio import HPAGE_PMD_ORDER, PG_PARTIALLY_MAPPED, Folio
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.shrinker import (
+    SHRINKER_MEMCG_AWARE,
+    SHRINKER_NUMA_AWARE,
+    ShrinkControl,
+    Shrinker,
+)
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["DeferredSplitQueue", "NoQueue"]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class DeferredSplitQueue(Shrinker):
+    """The deferred split queue of one machine.
+
+    What a design can rely on: `enqueue` and `unqueue` may be called with interrupts off and inside
+    spin locks, so they may not sleep. A folio is an entry of at most one list (it inherits
+    ListHead). `unqueue` is called with a reference count of 0, `freeze` and the scan's split with
+    the folio locked.
+
+    Args:
+        machine: whose queue it is.
+        flags: of the shrinker.
+
+    Attributes:
+        reparents_lru_folios: whether, in the kernels that have this design, a folio's cgroup becomes
+            the parent when its cgroup goes offline; else folio_memcg() goes on to be the dead one.
+    """
+
+    reparents_lru_folios: bool
+
+    def __init__(
+        self, machine: Machine, flags: i64 = SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE
+    ) -> None:
+        super().__init__("thp-deferred_split", flags)
+        self.machine: Machine = machine
+        self.reparents_lru_folios = True
+
+    def start(self) -> None:
+        """thp_shrinker_init(): the shrinker becomes known, so that reclaim calls it."""
+        self.machine.shrinkers.alloc(self)
+        self.machine.shrinkers.register(self)
+
+    def stop(self) -> None:
+        """thp_shrinker_exit(): the shrinker goes; then what it used can."""
+        self.machine.shrinkers.free(self)
+
+    def prepare(self, folio: Folio) -> bool:
+        """A large anonymous folio was allocated and charged; make sure that it can be queued later.
+
+        Called in process context, may sleep. False (no memory) makes the allocation fail
+        (folio_memcg_alloc_deferred(), 7.2).
+        """
+        return True
+
+    def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
+        """deferred_split_folio(), after its guards: queue the folio unless it is queued already.
+
+        Under the queue's lock, with `partially_mapped` call :meth:`note_partially_mapped`. Set the
+        shrinker bit (machine.shrinkers.set_shrinker_bit) when reclaim has something to find.
+        """
+        raise NotImplementedError
+
+    def unqueue(self, folio: Folio) -> bool:
+        """__folio_unqueue_deferred_split(): take it off if it is queued; whether it was.
+
+        The reference count is 0 and the folio is still charged (see :meth:`check_unqueue`).
+        Clear the flag with :meth:`forget_partially_mapped`.
+        """
+        raise NotImplementedError
+
+    def count_objects(self, sc: ShrinkControl) -> int:
+        """deferred_split_count(): folios queued for (sc.nid, sc.memcg), as the design knows them."""
+        raise NotImplementedError
+
+    def scan_objects(self, sc: ShrinkControl) -> int:
+        """deferred_split_scan(): visit up to sc.nr_to_scan folios and split what can be.
+
+        Take a reference (folio.try_get()) before a lock is dropped; then for each
+        machine.huge_memory.split_queued(folio), which returns whether it was split; requeue it if
+        it was not and is still partially mapped; put it. Returns the number split, or SHRINK_STOP.
+        """
+        raise NotImplementedError
+
+    def freeze(self, folio: Folio, expected: i64) -> bool:
+        """Of __folio_freeze_and_split_unmapped(): freeze the references at `expected` and unqueue.
+
+        The queue's lock is held over both, so that a scanner does not take a count of 0 for a
+        final put. If there are more references: False, and the folio stays queued.
+        """
+        raise NotImplementedError
+
+    def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
+        """The cgroup goes offline: hand its queue to the parent, if the design does that.
+
+        List_lrus have been reparented already, by memcg_reparent_list_lrus().
+        """
+
+    def release(self) -> None:
+        """Unlink everything from lists of the design's own, without any check: the machine goes."""
+
+    # What designs share
+
+    def note_partially_mapped(self, folio: Folio, partially_mapped: bool) -> None:
+        """The flag, its counters, and the rule that a flagged folio is never queued as whole."""
+        if partially_mapped:
+            if not folio.test_partially_mapped():
+                folio.set_flag(PG_PARTIALLY_MAPPED)
+                vmstat = self.machine.vmstat
+                if folio.order == HPAGE_PMD_ORDER:
+                    vmstat.count("thp_deferred_split_page")
+                vmstat.mod_mthp(folio.order, "split_deferred", 1)
+                vmstat.mod_mthp(folio.order, "nr_anon_partially_mapped", 1)
+        elif folio.test_partially_mapped():
+            warn_once(
+                "WARNING: deferred_split_folio(): partially mapped folio queued as entirely mapped"
+            )
+
+    def forget_partially_mapped(self, folio: Folio) -> None:
+        """Clear the flag, and count it, if it is set. Under the queue's lock, or with the count frozen."""
+        if folio.test_partially_mapped():
+            folio.clear_flag(PG_PARTIALLY_MAPPED)
+            self.machine.vmstat.mod_mthp(folio.order, "nr_anon_partially_mapped", -1)
+
+    def check_unqueue(self, folio: Folio) -> None:
+        """The WARN_ONs of unqueue: nobody may hold a reference, and the folio's cgroup must be known."""
+        if folio.ref_count():
+            warn_once("WARNING: folio_unqueue_deferred_split(): the reference count is not 0")
+        if folio.objcg is None and not self.machine.memcg.disabled:
+            warn_once("WARNING: folio_unqueue_deferred_split(): the folio is not charged any more")
+
+
+class NoQueue(DeferredSplitQueue):
+    """No deferred split queue: for a machine that is only about something else."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+
+    def start(self) -> None:
+        """No shrinker either."""
+
+    def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
+        """Nothing is queued."""
+
+    def unqueue(self, folio: Folio) -> bool:
+        """Nothing was."""
+        return False
+
+    def count_objects(self, sc: ShrinkControl) -> int:
+        """Nothing is there."""
+        return 0
+
+    def scan_objects(self, sc: ShrinkControl) -> int:
+        """Nothing to scan."""
+        return 0
+
+    def freeze(self, folio: Folio, expected: i64) -> bool:
+        """Freeze the references; there is no queue to take it from."""
+        return folio.ref_freeze(expected)

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Large folios: identity, flags, and which of their pages are mapped (include/linux/mm_types.h, page-flags.h, 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from thplab.cpu.errors import UseAfterFree
+from thplab.cpu.hook import H, warn_once
+from thplab.cpu.object import KernelObject
+from thplab.cpu.ops import RCU_LOAD
+
+if TYPE_CHECKING:
+    from thplab.mm.memcontrol import MemCgroup, ObjCgroup
+    from thplab.mm.rmap import AnonVma
+
+__all__ = [
+    "FULL_MASK",
+    "HPAGE_PMD_NR",
+    "HPAGE_PMD_ORDER",
+    "PAGE_SIZE",
+    "PG_ANON",
+    "PG_DEVICE_PRIVATE",
+    "PG_HWPOISON",
+    "PG_LARGE_RMAPPABLE",
+    "PG_LOCKED",
+    "PG_LRU",
+    "PG_MLOCKED",
+    "PG_PARTIALLY_MAPPED",
+    "PG_SWAPCACHE",
+    "BasePages",
+    "Folio",
+    "Mapped",
+    "folio_memcg",
+    "folio_memcg_charged",
+    "order_mask",
+]
+
+PAGE_SIZE: Final[i64] = 4096
+HPAGE_PMD_ORDER: Final[i64] = 9
+HPAGE_PMD_NR: Final[i64] = 512
+FULL_MASK: Final = (1 << 512) - 1
+
+PG_LOCKED: Final[i64] = 1 << 0
+PG_LRU: Final[i64] = 1 << 1
+PG_MLOCKED: Final[i64] = 1 << 2
+PG_SWAPCACHE: Final[i64] = 1 << 3
+PG_ANON: Final[i64] = 1 << 4
+PG_LARGE_RMAPPABLE: Final[i64] = 1 << 5
+PG_PARTIALLY_MAPPED: Final[i64] = 1 << 6
+PG_HWPOISON: Final[i64] = 1 << 7
+PG_DEVICE_PRIVATE: Final[i64] = 1 << 8
+
+_ORDER_MASKS: Final = [(1 << (1 << order)) - 1 for order in range(10)]
+
+
+def order_mask(order: i64) -> int:
+    """One bit for each base page of a folio of this order."""
+    return _ORDER_MASKS[order]
+
+
+@mypyc_attr(acyclic=True)
+class Mapped(KernelObject):
+    """Memory that page table entries point to: which of its base pages are mapped, and how often.
+
+    Attributes:
+        nid: the node that it is on.
+        objcg: what it is charged to, or None (struct folio's memcg_data).
+        mapped: base pages mapped by at least one page table entry, a bit each.
+        more_mapped: base pages mapped by at least two, three ... entries, after a fork; or None.
+    """
+
+    def __init__(self, refcount: i64, nid: i64) -> None:
+        super().__init__(refcount)
+        self.nid: i64 = nid
+        self.objcg: ObjCgroup | None = None
+        self.mapped: int = 0
+        self.more_mapped: list[int] | None = None
+
+
+@mypyc_attr(acyclic=True)
+class BasePages(Mapped):
+    """Base pages that lie in one huge-page-sized range and have node and cgroup in common.
+
+    The kernel has a folio of order 0 for each; here they are a bit each of `mapped`, in their place
+    in the range. A page whose bit goes is freed.
+
+    Attributes:
+        scattered: pages of the range that are free while others are in use: no part of a huge page.
+    """
+
+    def __init__(self, nid: i64) -> None:
+        super().__init__(1, nid)
+        self.scattered: i64 = 0
+
+    def __repr__(self) -> str:
+        return f"base pages({self.mapped.bit_count()}, node {self.nid})"
+
+
+@mypyc_attr(acyclic=True)
+class Folio(Mapped):
+    """struct folio of order 1 and more. As a list entry it is `_deferred_list`.
+
+    Attributes:
+        order: 2 ** order base pages.
+        entire_mapcount: PMD entries that map the whole folio (_entire_mapcount + 1).
+        zeros: base pages that hold only zeros, a bit each.
+        anon_vma: where its mappings are found, or None.
+        index: the huge-page-sized slot of the region that it lies in, times 512, plus its first
+            page's place there.
+    """
+
+    def __init__(self, order: i64, nid: i64, flags: i64 = PG_ANON | PG_LARGE_RMAPPABLE) -> None:
+        super().__init__(1, nid)
+        self.flags = flags
+        self.order: i64 = order
+        self.entire_mapcount: i64 = 0
+        self.zeros: int = 0
+        self.anon_vma: AnonVma | None = None
+        self.index: i64 = 0
+
+    def __repr__(self) -> str:
+        place = f"folio(order {self.order}, node {self.nid}, index {self.index}"
+        return f"{place}, refcount {self.refcount}, flags {self.flags:#x})"
+
+    @property
+    def nr_pages(self) -> i64:
+        """folio_nr_pages()."""
+        return i64(1) << self.order
+
+    def test_partially_mapped(self) -> bool:
+        """folio_test_partially_mapped().
+
+        Raises:
+            UseAfterFree: the folio was freed.
+        """
+        flagged = self.test_flag(PG_PARTIALLY_MAPPED)
+        if self.is_freed():
+            raise UseAfterFree(f"folio_test_partially_mapped() on a freed folio: {self!r}")
+        return flagged
+
+    def trylock(self) -> bool:
+        """folio_trylock()."""
+        return not self.test_and_set_flag(PG_LOCKED)
+
+    def unlock(self) -> None:
+        """folio_unlock()."""
+        self.clear_flag(PG_LOCKED)
+
+    def page_mapped_mask(self) -> int:
+        """The base pages that are mapped at all, by a PMD or by page table entries."""
+        return _ORDER_MASKS[self.order] if self.entire_mapcount else self.mapped
+
+
+def folio_memcg(folio: Folio) -> MemCgroup | None:
+    """folio_memcg(): the cgroup that the folio is charged to now; it may change when one goes offline.
+
+    Whoever reads it stays in an RCU read section, or holds a reference, as long as it is used
+    (include/linux/memcontrol.h, obj_cgroup_memcg()).
+    """
+    if H.cpu.rcu_nesting == 0:
+        warn_once("WARNING: suspicious RCU usage: folio_memcg() outside an RCU read section")
+    objcg = folio.objcg
+    if objcg is None:
+        return None
+    if H.on:
+        H.watcher.point(RCU_LOAD, objcg)
+        memcg = objcg.memcg
+        H.watcher.done(RCU_LOAD, objcg, memcg)
+        return memcg
+    return objcg.memcg
+
+
+def folio_memcg_charged(folio: Folio) -> bool:
+    """folio_memcg_charged()."""
+    return folio.objcg is not None

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Copying an address space (kernel/fork.c, dup_mmap(); mm/memory.c, copy_page_range(), 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from thplab.mm.folio import BasePages, Folio, HPAGE_PMD_NR
+from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.rmap import add_mapped
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["copy_mm"]
+
+
+def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
+    """dup_mm(): each region again, mapping the same memory at the same place."""
+    for name, vma in parent.mm.vmas.items():
+        copy = Vma(child.mm, name, vma.nr_pages, vma.policy, vma.thp)
+        copy.gone = dict(vma.gone)
+        copy.anon_vma = vma.anon_vma
+        vma.anon_vma.vmas.append(copy)
+        child.mm.vmas[name] = copy
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        for slot in range(len(vma.slots)):
+            _copy_slot(machine, vma, copy, slot)
+        lock.unlock()
+
+
+def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
+    here = vma.slots[slot]
+    if here is None:
+        return
+    if isinstance(here, Folio):
+        here.get()
+        machine.rmap.folio_add_anon_rmap_pmd(here)
+        copy.slots[slot] = here
+        copy.mm.nr_anon += HPAGE_PMD_NR
+        return
+    entry: PteMap | None = here
+    head: PteMap | None = None
+    while entry is not None:
+        owner = entry.owner
+        head = PteMap(owner, entry.mask, head)
+        count = entry.mask.bit_count()
+        if isinstance(owner, Folio):
+            owner.get(count)
+            machine.rmap.folio_add_anon_rmap_ptes(owner, entry.mask)
+        elif isinstance(owner, BasePages):
+            add_mapped(owner, entry.mask)
+        if owner is not None:
+            copy.mm.nr_anon += count
+        entry = entry.next
+    copy.slots[slot] = head

@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Huge page faults, the guards of the deferred split queue, and splitting (mm/huge_memory.c, 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mypy_extensions import i64
+
+from thplab.cpu.list_head import list_empty
+from thplab.mm.folio import (
+    FULL_MASK,
+    HPAGE_PMD_NR,
+    HPAGE_PMD_ORDER,
+    PG_ANON,
+    PG_HWPOISON,
+    PG_LARGE_RMAPPABLE,
+    PG_LOCKED,
+    PG_LRU,
+    PG_MLOCKED,
+    PG_PARTIALLY_MAPPED,
+    PG_SWAPCACHE,
+    BasePages,
+    Folio,
+)
+from thplab.mm.gfp import (
+    GFP_DIRECT_RECLAIM,
+    GFP_KSWAPD_RECLAIM,
+    GFP_NORETRY,
+    GFP_TRANSHUGE,
+    GFP_TRANSHUGE_LIGHT,
+)
+from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.rmap import add_mapped
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["HugeMemory", "ThpSettings"]
+
+
+class ThpSettings:
+    """/sys/kernel/mm/transparent_hugepage, with the kernel's defaults. khugepaged has its own."""
+
+    def __init__(self) -> None:
+        self.enabled: str = "always"
+        self.defrag: str = "madvise"
+        self.shrink_underused: bool = True
+
+
+class HugeMemory:
+    """Transparent huge pages of one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine: Machine = machine
+        self.thp: ThpSettings = ThpSettings()
+
+    # Faults
+
+    def thp_allowed(self, vma: Vma) -> bool:
+        """thp_vma_allowable_order(), for a fault at PMD size."""
+        if vma.thp == "nohugepage" or self.thp.enabled == "never":
+            return False
+        return self.thp.enabled == "always" or vma.thp == "hugepage"
+
+    def thp_gfp_mask(self, vma: Vma) -> i64:
+        """vma_thp_gfp_mask(): how hard to try, by the defrag setting and madvise(2)."""
+        advised = vma.thp == "hugepage"
+        defrag = self.thp.defrag
+        if defrag == "always":
+            return GFP_TRANSHUGE | (0 if advised else GFP_NORETRY)
+        if defrag == "defer":
+            return GFP_TRANSHUGE_LIGHT | GFP_KSWAPD_RECLAIM
+        if defrag == "defer+madvise":
+            return GFP_TRANSHUGE_LIGHT | (GFP_DIRECT_RECLAIM if advised else GFP_KSWAPD_RECLAIM)
+        if defrag == "madvise" and advised:
+            return GFP_TRANSHUGE_LIGHT | GFP_DIRECT_RECLAIM
+        return GFP_TRANSHUGE_LIGHT
+
+    def do_huge_pmd_anonymous_page(self, task: Task, vma: Vma, slot: i64) -> Folio | None:
+        """do_huge_pmd_anonymous_page(): a huge page, mapped by a PMD, all zeros; or None: fall back."""
+        folio = self._alloc_anon_folio_pmd(task, vma, slot)
+        if folio is None:
+            return None
+        machine = self.machine
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        folio.zeros = FULL_MASK
+        folio.anon_vma = vma.anon_vma
+        folio.index = slot * HPAGE_PMD_NR
+        machine.rmap.folio_add_new_anon_rmap(folio)
+        machine.lru.folio_add_lru(folio)
+        vma.slots[slot] = folio
+        vma.mm.nr_anon += HPAGE_PMD_NR
+        machine.vmstat.count("thp_fault_alloc")
+        machine.vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_alloc", 1)
+        self.deferred_split_folio(folio, False)
+        lock.unlock()
+        return folio
+
+    def _alloc_anon_folio_pmd(self, task: Task, vma: Vma, slot: i64) -> Folio | None:
+        """vma_alloc_anon_folio_pmd(): allocate, charge, and see to it that it can be queued."""
+        machine = self.machine
+        vmstat = machine.vmstat
+        gfp = self.thp_gfp_mask(vma)
+        nid = machine.memory.alloc_node(task, vma, slot)
+        found = machine.pages.alloc_huge(
+            HPAGE_PMD_ORDER, nid, machine.memory.nodemask(task, vma), gfp
+        )
+        if found < 0:
+            vmstat.count("thp_fault_fallback")
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
+            return None
+        folio = Folio(HPAGE_PMD_ORDER, found)
+        if not machine.charges.charge_folio(folio, task.memcg, gfp, vma.mm):
+            machine.lru.folio_put(folio)
+            vmstat.count("thp_fault_fallback")
+            vmstat.count("thp_fault_fallback_charge")
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback_charge", 1)
+            return None
+        if not machine.deferred_split.prepare(folio):
+            machine.lru.folio_put(folio)
+            vmstat.count("thp_fault_fallback")
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
+            return None
+        return folio
+
+    def split_huge_pmd(self, vma: Vma, slot: i64, folio: Folio) -> PteMap:
+        """__split_huge_pmd(): the PMD becomes 512 page table entries, each with a reference of its own."""
+        machine = self.machine
+        machine.vmstat.count("thp_split_pmd")
+        folio.get(HPAGE_PMD_NR - 1)
+        add_mapped(folio, FULL_MASK)
+        machine.rmap.folio_remove_rmap_pmd(folio)
+        entries = PteMap(folio, FULL_MASK, None)
+        vma.slots[slot] = entries
+        return entries
+
+    # The deferred split queue
+
+    def deferred_split_folio(self, folio: Folio, partially_mapped: bool) -> None:
+        """deferred_split_folio(): who may be queued at all. The design does the rest.
+
+        Args:
+            partially_mapped: some of its pages are unmapped; else it may only turn out underused.
+        """
+        # Order 1 has no room for the list links.
+        if folio.order <= 1:
+            return
+        if not partially_mapped and not self.thp.shrink_underused:
+            return
+        # Reclaim has it in hand already; queueing would be useless (f8f931bba0f9).
+        if folio.test_flag(PG_SWAPCACHE):
+            return
+        self.machine.deferred_split.enqueue(folio, partially_mapped)
+
+    def folio_unqueue_deferred_split(self, folio: Folio) -> bool:
+        """folio_unqueue_deferred_split(): the quick way out without a lock, for what was never queued."""
+        if folio.order <= 1 or not folio.flags & PG_LARGE_RMAPPABLE:
+            return False
+        if list_empty(folio):
+            return False
+        return self.machine.deferred_split.unqueue(folio)
+
+    def thp_underused(self, folio: Folio) -> bool:
+        """thp_underused(): more pages hold only zeros than khugepaged would let a huge page have.
+
+        With max_ptes_none at its default of 511 no huge page is underused.
+        """
+        max_ptes_none = self.machine.khugepaged.max_ptes_none
+        if max_ptes_none == HPAGE_PMD_NR - 1 or folio.flags & PG_HWPOISON:
+            return False
+        nr_zero: i64 = folio.zeros.bit_count()
+        return nr_zero > max_ptes_none
+
+    def split_queued(self, folio: Folio) -> bool:
+        """The part of deferred_split_scan() that every design has in common: one folio, referenced.
+
+        One that is not flagged is split only if it is underused. Returns whether it was split.
+        """
+        underused = False
+        if not folio.test_partially_mapped():
+            # The zero page may not take the place of a locked page.
+            if folio.flags & PG_MLOCKED:
+                return False
+            underused = self.thp_underused(folio)
+            if not underused:
+                return False
+        if not folio.trylock():
+            return False
+        split = self.split_folio(folio)
+        if split and underused:
+            self.machine.vmstat.count("thp_underused_split_page")
+        folio.unlock()
+        return split
+
+    # Splitting
+
+    def split_folio(self, folio: Folio) -> bool:
+        """split_folio(): into base pages. The caller holds the folio's lock and one reference.
+
+        Pages that nobody maps are freed, and so are mapped ones that hold only zeros: their
+        entries point to the shared zero page then (try_to_map_unused_to_zeropage()).
+
+        Returns:
+            False if somebody else holds a reference: nothing changed then.
+        """
+        vmstat = self.machine.vmstat
+        order = folio.order
+        entries = self._unmap(folio)
+        frozen = self.machine.deferred_split.freeze(folio, 1)
+        if frozen:
+            self._split_unmapped(folio, entries)
+        else:
+            self._remap(folio, entries)
+        if order == HPAGE_PMD_ORDER:
+            vmstat.count("thp_split_page" if frozen else "thp_split_page_failed")
+        vmstat.mod_mthp(order, "split" if frozen else "split_failed", 1)
+        return frozen
+
+    def _unmap(self, folio: Folio) -> list[tuple[Vma, PteMap]]:
+        """unmap_folio(): every entry becomes a migration entry and gives back its reference."""
+        machine = self.machine
+        found: list[tuple[Vma, PteMap]] = []
+        anon_vma = folio.anon_vma
+        if anon_vma is None:
+            return found
+        slot = folio.index // HPAGE_PMD_NR
+        for vma in anon_vma.vmas:
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            dropped: i64 = 0
+            here = vma.slots[slot]
+            entry: PteMap | None
+            if here is folio:
+                # The PMD goes as a whole: nothing looks partly mapped on the way.
+                machine.vmstat.count("thp_split_pmd")
+                machine.rmap.folio_remove_rmap_pmd(folio)
+                entry = PteMap(folio, FULL_MASK, None)
+                vma.slots[slot] = entry
+                dropped = 1
+            else:
+                entry = here if isinstance(here, PteMap) else None
+                while entry is not None and (entry.owner is not folio or entry.migrating):
+                    entry = entry.next
+                if entry is not None:
+                    dropped = entry.mask.bit_count()
+                    self._remove_one_by_one(folio, entry.mask)
+            if entry is not None:
+                entry.migrating = True
+                found.append((vma, entry))
+            lock.unlock()
+            if dropped:
+                folio.put_testzero(dropped)
+        return found
+
+    def _remove_one_by_one(self, folio: Folio, mask: int) -> None:
+        """try_to_migrate_one() goes entry by entry: the first one flags a folio that was not flagged yet."""
+        rmap = self.machine.rmap
+        if not folio.flags & PG_PARTIALLY_MAPPED:
+            first = mask & -mask
+            rmap.folio_remove_rmap_ptes(folio, first)
+            mask &= ~first
+        if mask:
+            rmap.folio_remove_rmap_ptes(folio, mask)
+
+    def _remap(self, folio: Folio, entries: list[tuple[Vma, PteMap]]) -> None:
+        """remap_page() after a failure: what was not unmapped meanwhile is mapped again, page by page."""
+        for vma, entry in entries:
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            entry.migrating = False
+            if entry.mask:
+                folio.get(entry.mask.bit_count())
+                self.machine.rmap.folio_add_anon_rmap_ptes(folio, entry.mask)
+            lock.unlock()
+
+    def _split_unmapped(self, folio: Folio, entries: list[tuple[Vma, PteMap]]) -> None:
+        """The folio is frozen, unmapped and off the queue: its pages go their own ways."""
+        machine = self.machine
+        nr_pages = folio.nr_pages
+        zeros = 0 if folio.flags & PG_MLOCKED else folio.zeros
+        pages = BasePages(folio.nid)
+        objcg = folio.objcg
+        pages.objcg = objcg
+        for vma, entry in entries:
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            entry.migrating = False
+            self._remap_split(vma, entry, pages, zeros)
+            lock.unlock()
+        kept: i64 = pages.mapped.bit_count()
+        machine.vmstat.mod_mthp(folio.order, "nr_anon", -1)
+        node = machine.pages.nodes[folio.nid]
+        freed = nr_pages - kept
+        machine.rmap.mod_anon(pages, kept, 0)
+        if objcg is not None:
+            machine.charges.uncharge_pages(objcg, freed)
+            if folio.flags & PG_LRU:
+                objcg.memcg.nodeinfo[folio.nid].nr_lru -= freed
+        if kept:
+            pages.scattered = freed
+            node.give(freed, freed)
+        else:
+            node.give(freed)
+            if objcg is not None:
+                machine.memcg.put_objcg(objcg)
+        # What the caller's reference holds from here on is the first page, an order-0 folio.
+        folio.order = 0
+        folio.objcg = None
+        folio.anon_vma = None
+        folio.flags = PG_ANON | PG_LOCKED
+        folio.ref_unfreeze(1)
+
+    def _remap_split(self, vma: Vma, entry: PteMap, pages: BasePages, zeros: int) -> None:
+        """remap_page() after the split: to the base pages, or to the shared zero page."""
+        to_zero = entry.mask & zeros
+        data = entry.mask & ~zeros
+        if data:
+            entry.owner = pages
+            entry.mask = data
+            add_mapped(pages, data)
+            if to_zero:
+                entry.next = PteMap(None, to_zero, entry.next)
+        else:
+            entry.owner = None
+        vma.mm.nr_anon -= to_zero.bit_count()

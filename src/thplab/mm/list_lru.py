@@ -1,0 +1,525 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""list_lru: one list for each pair of node and memory cgroup (mm/list_lru.c, 7.2).
+
+A memcg-aware list_lru makes the lists of a cgroup when the first object of interest is allocated
+for it, for all nodes at once and for its ancestors too. When the cgroup goes offline they are
+spliced into the parent's, and marked dead.
+
+>>> from thplab.cpu.list_head import ListItem
+>>> from thplab.mm.machine import Machine
+>>> machine = Machine([1 << 30, 1 << 30])
+>>> lru = ListLru(machine, memcg_aware=False)
+>>> item = ListItem()
+>>> lru.add(item, nid=1, memcg=None)
+True
+>>> lru.count_node(0), lru.count_node(1)
+(0, 1)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64, mypyc_attr
+
+from thplab.cpu.atomic import AtomicLong
+from thplab.cpu.errors import KernelBug
+from thplab.cpu.hook import H, warn_once
+from thplab.cpu.list_head import (
+    ListHead,
+    list_add_tail,
+    list_del_init,
+    list_move_tail,
+    list_release,
+    list_splice,
+)
+from thplab.cpu.ops import READ, WRITE
+from thplab.cpu.rcu import RcuHead
+from thplab.cpu.spinlock import IRQ, IRQSAVE, PLAIN, LockClass, SpinLock
+from thplab.cpu.xarray import XArray
+from thplab.mm.folio import Folio, folio_memcg
+from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+    from thplab.mm.shrinker import ShrinkControl, Shrinker
+
+__all__ = [
+    "DEAD",
+    "LRU_REMOVED",
+    "LRU_REMOVED_RETRY",
+    "LRU_RETRY",
+    "LRU_ROTATE",
+    "LRU_SKIP",
+    "LRU_STOP",
+    "Isolate",
+    "ListLru",
+    "ListLruMemcg",
+    "ListLruOne",
+    "list_lru_isolate",
+    "list_lru_isolate_move",
+]
+
+# enum lru_status. REMOVED, ROTATE and SKIP return with the sublist's lock held, the others with it dropped.
+LRU_REMOVED: Final[i64] = 0
+LRU_REMOVED_RETRY: Final[i64] = 1
+LRU_ROTATE: Final[i64] = 2
+LRU_SKIP: Final[i64] = 3
+LRU_RETRY: Final[i64] = 4
+LRU_STOP: Final[i64] = 5
+
+DEAD: Final[i64] = -(1 << 63)  # LONG_MIN in nr_items: the sublist was reparented
+
+# All list_lru locks that give no key are initialised by one statement, and so are one class.
+DEFAULT_KEY: Final = LockClass("&l->lock")
+XA_KEY: Final = LockClass("&lru->xa.xa_lock")
+
+
+@mypyc_attr(acyclic=True)
+class ListLruOne(ListHead):
+    """struct list_lru_one: the list of one (node, cgroup); it is the head itself.
+
+    Attributes:
+        nr_items: entries, or DEAD.
+        lock: protects the links and nr_items.
+    """
+
+    def __init__(self, key: LockClass, nid: i64, memcg: MemCgroup | None) -> None:
+        super().__init__()
+        self.nr_items: i64 = 0
+        self.lock: SpinLock = SpinLock(key)
+        self.nid: i64 = nid
+        self.memcg: MemCgroup | None = memcg
+
+    def __repr__(self) -> str:
+        owner = self.memcg.path if self.memcg is not None else "root"
+        items = "dead" if self.nr_items == DEAD else str(self.nr_items)
+        return f"list_lru_one({owner}, node {self.nid}, {items})"
+
+
+class ListLruMemcg(RcuHead):
+    """struct list_lru_memcg: the sublists of one cgroup, one for each possible node."""
+
+    def __init__(self, key: LockClass, nr_nodes: i64, memcg: MemCgroup) -> None:
+        self.node: list[ListLruOne] = [ListLruOne(key, nid, memcg) for nid in range(nr_nodes)]
+        self.freed: bool = False
+
+    def func(self) -> None:
+        """kvfree_rcu(): nobody may look at the sublists any more."""
+        self.freed = True
+
+
+class ListLruNode:
+    """struct list_lru_node: the root's sublist of a node, and the total over all cgroups."""
+
+    def __init__(self, key: LockClass, nid: i64) -> None:
+        self.lru: ListLruOne = ListLruOne(key, nid, None)
+        self.nr_items: AtomicLong = AtomicLong()
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Isolate:
+    """list_lru_walk_cb: what a walk does with each entry."""
+
+    def isolate(self, item: ListHead, l: ListLruOne) -> i64:
+        """Called with the sublist's lock held. Returns an LRU_ status."""
+        raise NotImplementedError
+
+
+def list_lru_isolate(l: ListLruOne, item: ListHead) -> None:
+    """list_lru_isolate(): unlink, for a callback that returns REMOVED; the walker counts the node."""
+    list_del_init(item)
+    l.nr_items -= 1
+
+
+def list_lru_isolate_move(l: ListLruOne, item: ListHead, head: ListHead) -> None:
+    """list_lru_isolate_move(): move to the caller's private list."""
+    list_move_tail(item, head)
+    l.nr_items -= 1
+
+
+class ListLru:
+    """struct list_lru.
+
+    Args:
+        machine: whose nodes and cgroups it is for.
+        memcg_aware: list_lru_init_memcg(); `nokmem` and a disabled memory controller force it off.
+        shrinker: whose bit is set when a sublist gets its first entry. The id is taken only if the
+            shrinker is memcg-aware.
+        key: the class of its locks (list_lru_init_memcg_key()).
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        memcg_aware: bool = False,
+        shrinker: Shrinker | None = None,
+        key: LockClass | None = None,
+    ) -> None:
+        self.machine: Machine = machine
+        self.key: LockClass = DEFAULT_KEY if key is None else key
+        self.memcg_aware: bool = memcg_aware and machine.memcg.kmem_enabled
+        self.shrinker_id: i64 = -1
+        if shrinker is not None:
+            self.shrinker_id = self.take_shrinker_id(shrinker)
+        self.node: list[ListLruNode] = [
+            ListLruNode(self.key, nid) for nid in range(machine.nr_nodes)
+        ]
+        self.xa: XArray[ListLruMemcg] = XArray(XA_KEY)
+        self.destroyed: bool = False
+        if self.memcg_aware:
+            machine.list_lrus.register(self)
+
+    def take_shrinker_id(self, shrinker: Shrinker) -> i64:
+        """The id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.2.y)."""
+        return shrinker.id if shrinker.memcg_aware else -1
+
+    def destroy(self) -> None:
+        """list_lru_destroy(): nobody may use it any more. Twice is harmless."""
+        if self.destroyed:
+            return
+        self.destroyed = True
+        if self.memcg_aware:
+            self.machine.list_lrus.unregister(self)
+        for one in self.sublists():
+            list_release(one)
+        self.node = []
+        self.xa.slots = []
+
+    def sublists(self) -> list[ListLruOne]:
+        """All sublists there are, the root's first, then by cgroup id. For inspection."""
+        ones = [node.lru for node in self.node]
+        for block in self.xa.slots:
+            if block is not None:
+                ones.extend(block.node)
+        return ones
+
+    # Lookup and locking
+
+    def from_memcg_idx(self, nid: i64, idx: i64) -> ListLruOne | None:
+        """list_lru_from_memcg_idx(): under RCU. A negative id means the root's sublist."""
+        if self.memcg_aware and idx >= 0:
+            block = self.xa.load(idx)
+            return None if block is None else block.node[nid]
+        return self.node[nid].lru
+
+    def lock_of_memcg(
+        self, nid: i64, memcg: MemCgroup | None, mode: i64, skip_empty: bool
+    ) -> tuple[ListLruOne | None, MemCgroup | None]:
+        """lock_list_lru_of_memcg(): find and lock the sublist; returns it and its owner.
+
+        With `skip_empty` (walks) a missing or dead sublist is None; else the nearest ancestor's is
+        taken, which is right only while the cgroup is dying.
+        """
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        while True:
+            l = self.from_memcg_idx(nid, memcg_kmem_id(memcg))
+            if l is not None:
+                l.lock.acquire(mode)
+                if l.nr_items != DEAD:
+                    # The lock pins the sublist from here on: reparenting needs it too.
+                    rcu.read_unlock()
+                    return l, memcg
+                l.lock.release(mode)
+            if skip_empty or memcg is None:
+                rcu.read_unlock()
+                return None, memcg
+            if not memcg.css_is_dying():
+                warn_once(
+                    f"WARNING: list_lru: no list for {memcg.path} on node {nid}, which is not dying"
+                )
+            memcg = memcg.parent
+
+    def lock(self, nid: i64, memcg: MemCgroup | None) -> tuple[ListLruOne, MemCgroup | None]:
+        """list_lru_lock(): lock the sublist of (nid, memcg). Returns it and its real owner.
+
+        The caller keeps the cgroup alive, by RCU or by a reference.
+        """
+        return self._lock(nid, memcg, PLAIN)
+
+    def lock_irq(self, nid: i64, memcg: MemCgroup | None) -> tuple[ListLruOne, MemCgroup | None]:
+        """list_lru_lock_irq()."""
+        return self._lock(nid, memcg, IRQ)
+
+    def lock_irqsave(
+        self, nid: i64, memcg: MemCgroup | None
+    ) -> tuple[ListLruOne, MemCgroup | None]:
+        """list_lru_lock_irqsave()."""
+        return self._lock(nid, memcg, IRQSAVE)
+
+    def _lock(
+        self, nid: i64, memcg: MemCgroup | None, mode: i64
+    ) -> tuple[ListLruOne, MemCgroup | None]:
+        l, owner = self.lock_of_memcg(nid, memcg, mode, False)
+        assert l is not None, "the root's sublist is always there"
+        return l, owner
+
+    def unlock(self, l: ListLruOne) -> None:
+        """list_lru_unlock()."""
+        l.lock.release(PLAIN)
+
+    def unlock_irq(self, l: ListLruOne) -> None:
+        """list_lru_unlock_irq()."""
+        l.lock.release(IRQ)
+
+    def unlock_irqrestore(self, l: ListLruOne) -> None:
+        """list_lru_unlock_irqrestore()."""
+        l.lock.release(IRQSAVE)
+
+    # Adding and removing
+
+    def add_locked(self, l: ListLruOne, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
+        """__list_lru_add(): the caller holds `l`, whose owner is `memcg`. Whether it was added."""
+        if item.next is not None:
+            return False
+        list_add_tail(item, l)
+        if l.nr_items == 0 and memcg is not None:
+            self.machine.shrinkers.set_shrinker_bit(memcg, nid, self.shrinker_id)
+        self._set_nr_items(l, l.nr_items + 1)
+        self.node[nid].nr_items.add(1)
+        return True
+
+    def del_locked(self, l: ListLruOne, item: ListHead, nid: i64) -> bool:
+        """__list_lru_del(): the caller holds `l`. Whether it was on the list. The bit stays."""
+        if item.next is None:
+            return False
+        list_del_init(item)
+        self._set_nr_items(l, l.nr_items - 1)
+        self.node[nid].nr_items.add(-1)
+        return True
+
+    def _set_nr_items(self, l: ListLruOne, nr_items: i64) -> None:
+        """Lockless readers (count_one) see each store."""
+        if H.on:
+            H.watcher.point(WRITE, l)
+        l.nr_items = nr_items
+
+    def add(self, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
+        """list_lru_add(): to the tail of (nid, memcg). False if it is on a list already."""
+        return self._add(item, nid, memcg, PLAIN)
+
+    def add_irq(self, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
+        """list_lru_add_irq()."""
+        return self._add(item, nid, memcg, IRQ)
+
+    def _add(self, item: ListHead, nid: i64, memcg: MemCgroup | None, mode: i64) -> bool:
+        l, owner = self._lock(nid, memcg, mode)
+        added = self.add_locked(l, item, nid, owner)
+        l.lock.release(mode)
+        return added
+
+    def delete(self, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
+        """list_lru_del(): False if it is on no list."""
+        l, _ = self._lock(nid, memcg, PLAIN)
+        deleted = self.del_locked(l, item, nid)
+        l.lock.release(PLAIN)
+        return deleted
+
+    def add_obj(self, folio: Folio) -> bool:
+        """list_lru_add_obj(): node and cgroup are the object's own; the lookup is under RCU."""
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        memcg = folio_memcg(folio) if self.memcg_aware else None
+        added = self._add(folio, folio.nid, memcg, PLAIN)
+        rcu.read_unlock()
+        return added
+
+    def del_obj(self, folio: Folio) -> bool:
+        """list_lru_del_obj()."""
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        memcg = folio_memcg(folio) if self.memcg_aware else None
+        deleted = self.delete(folio, folio.nid, memcg)
+        rcu.read_unlock()
+        return deleted
+
+    # Counting
+
+    def count_one(self, nid: i64, memcg: MemCgroup | None) -> i64:
+        """list_lru_count_one(): entries of (nid, memcg); 0 if there is no list, or a dead one."""
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        l = self.from_memcg_idx(nid, memcg_kmem_id(memcg))
+        count: i64 = 0
+        if l is not None:
+            if H.on:
+                H.watcher.point(READ, l)
+            count = l.nr_items
+        rcu.read_unlock()
+        return count if count > 0 else 0
+
+    def count_node(self, nid: i64) -> i64:
+        """list_lru_count_node(): entries on the node over all cgroups."""
+        return self.node[nid].nr_items.read()
+
+    def shrink_count(self, sc: ShrinkControl) -> i64:
+        """list_lru_shrink_count()."""
+        return self.count_one(sc.nid, sc.memcg)
+
+    # Walking
+
+    def walk_one(
+        self, nid: i64, memcg: MemCgroup | None, isolate: Isolate, nr_to_walk: i64
+    ) -> tuple[i64, i64]:
+        """list_lru_walk_one(): visit up to `nr_to_walk` entries of (nid, memcg), oldest first.
+
+        Returns the number isolated and what is left of the budget.
+        """
+        return self._walk(nid, memcg, isolate, nr_to_walk, PLAIN)
+
+    def walk_one_irq(
+        self, nid: i64, memcg: MemCgroup | None, isolate: Isolate, nr_to_walk: i64
+    ) -> tuple[i64, i64]:
+        """list_lru_walk_one_irq()."""
+        return self._walk(nid, memcg, isolate, nr_to_walk, IRQ)
+
+    def _walk(
+        self, nid: i64, memcg: MemCgroup | None, isolate: Isolate, nr_to_walk: i64, mode: i64
+    ) -> tuple[i64, i64]:
+        """__list_lru_walk_one()."""
+        isolated: i64 = 0
+        total = self.node[nid].nr_items
+        while True:
+            l, _ = self.lock_of_memcg(nid, memcg, mode, True)
+            if l is None:
+                return isolated, nr_to_walk
+            restart = False
+            item = l.next
+            while item is not None and item is not l:
+                following = item.next
+                if nr_to_walk == 0:
+                    break
+                # The budget counts visits, whatever the callback does: no entry can keep a walk going.
+                nr_to_walk -= 1
+                status = isolate.isolate(item, l)
+                if status == LRU_REMOVED or status == LRU_REMOVED_RETRY:
+                    isolated += 1
+                    total.add(-1)
+                    if status == LRU_REMOVED_RETRY:
+                        restart = True
+                        break
+                elif status == LRU_ROTATE:
+                    list_move_tail(item, l)
+                elif status == LRU_RETRY:
+                    restart = True
+                    break
+                elif status == LRU_STOP:
+                    return isolated, nr_to_walk
+                elif status != LRU_SKIP:
+                    raise KernelBug(f"BUG: list_lru walk: {status} is no lru_status")
+                item = following
+            if not restart:
+                l.lock.release(mode)
+                return isolated, nr_to_walk
+
+    def walk_node(self, nid: i64, isolate: Isolate, nr_to_walk: i64) -> tuple[i64, i64]:
+        """list_lru_walk_node(): the root's sublist, then each cgroup's by id, with one budget."""
+        isolated, nr_to_walk = self.walk_one(nid, None, isolate, nr_to_walk)
+        if not self.memcg_aware:
+            return isolated, nr_to_walk
+        for index, _ in self.xa.entries():
+            if nr_to_walk <= 0:
+                break
+            rcu = self.machine.rcu
+            rcu.read_lock()
+            memcg = self.machine.memcg.from_id(index)
+            if memcg is None or not memcg.css_tryget():
+                rcu.read_unlock()
+                continue
+            rcu.read_unlock()
+            more, nr_to_walk = self.walk_one(nid, memcg, isolate, nr_to_walk)
+            isolated += more
+            memcg.css_put()
+        return isolated, nr_to_walk
+
+    def shrink_walk(self, sc: ShrinkControl, isolate: Isolate) -> i64:
+        """list_lru_shrink_walk(): what sc asks for; sc.nr_to_scan is what is left of the budget."""
+        isolated, sc.nr_to_scan = self._walk(sc.nid, sc.memcg, isolate, sc.nr_to_scan, PLAIN)
+        return isolated
+
+    def shrink_walk_irq(self, sc: ShrinkControl, isolate: Isolate) -> i64:
+        """list_lru_shrink_walk_irq()."""
+        isolated, sc.nr_to_scan = self._walk(sc.nid, sc.memcg, isolate, sc.nr_to_scan, IRQ)
+        return isolated
+
+    # Heads on demand, and their end
+
+    def memcg_allocated(self, memcg: MemCgroup | None) -> bool:
+        """memcg_list_lru_allocated(): whether the cgroup has sublists (the root always does)."""
+        idx = memcg_kmem_id(memcg)
+        return idx < 0 or self.xa.load(idx) is not None
+
+    def memcg_list_lru_alloc(self, memcg: MemCgroup) -> bool:
+        """memcg_list_lru_alloc(): make the sublists of the cgroup and of its ancestors. False: no memory.
+
+        Ancestors come first, so that there is always a list to reparent into.
+        """
+        if not self.memcg_aware or self.memcg_allocated(memcg):
+            return True
+        return self._alloc_heads(memcg)
+
+    def _alloc_heads(self, memcg: MemCgroup) -> bool:
+        while True:
+            # The farthest ancestor that has none.
+            position = memcg
+            parent = position.parent
+            while parent is not None and not self.memcg_allocated(parent):
+                position = parent
+                parent = position.parent
+            if H.on and H.watcher.fails("list_lru_memcg"):
+                return False
+            block = ListLruMemcg(self.key, self.machine.nr_nodes, position)
+            lock = self.xa.lock
+            lock.lock_irqsave()
+            # A dying cgroup gets no block: its reparenting may have passed already. If somebody else was faster, ours is spare.
+            dying = position.css_is_dying()
+            if not dying and self.xa.load(position.kmemcg_id) is None:
+                self.xa.store(position.kmemcg_id, block)
+            lock.unlock_irqrestore()
+            if position is memcg or dying:
+                return True
+
+    def folio_memcg_list_lru_alloc(self, folio: Folio) -> bool:
+        """folio_memcg_list_lru_alloc(): the same from a folio; pins its cgroup while allocating."""
+        if not self.memcg_aware:
+            return True
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        allocated = self.memcg_allocated(folio_memcg(folio))
+        rcu.read_unlock()
+        if allocated:
+            return True
+        memcg = self.machine.memcg.get_mem_cgroup_from_folio(folio)
+        made = self._alloc_heads(memcg)
+        memcg.css_put()
+        return made
+
+    def reparent_node(self, nid: i64, src: ListLruOne, parent: MemCgroup) -> None:
+        """memcg_reparent_list_lru_one(): splice into the parent's list, and mark dead."""
+        src.lock.lock_irq()
+        dst = self.from_memcg_idx(nid, memcg_kmem_id(parent))
+        assert dst is not None, "the parent's sublists are made before the child's"
+        dst.lock.lock_nested(1)
+        list_splice(src, dst)
+        if src.nr_items != 0:
+            if src.nr_items < 0:
+                warn_once(f"WARNING: list_lru: {src!r} has a negative count")
+            self._set_nr_items(dst, dst.nr_items + src.nr_items)
+            # Always, not only when dst was empty: a concurrent clear may be under way (8199be001a47).
+            self.machine.shrinkers.set_shrinker_bit(parent, nid, self.shrinker_id)
+        self._set_nr_items(src, DEAD)
+        dst.lock.unlock()
+        src.lock.unlock_irq()
+
+    def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
+        """One list_lru's part of memcg_reparent_list_lrus(): all nodes, then the block goes, by RCU."""
+        block = self.xa.load(memcg.kmemcg_id)
+        if block is None:
+            return
+        for nid in range(self.machine.nr_nodes):
+            self.reparent_node(nid, block.node[nid], parent)
+        self.xa.lock.lock_irq()
+        self.xa.erase(memcg.kmemcg_id)
+        self.xa.lock.unlock_irq()
+        self.machine.rcu.call(block)

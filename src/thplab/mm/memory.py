@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Page faults and unmapping, one huge-page-sized slot at a time (mm/memory.c, 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mypy_extensions import i64
+
+from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, PG_MLOCKED, BasePages, Folio, order_mask
+from thplab.mm.gfp import GFP_KERNEL
+from thplab.mm.memcontrol import ObjCgroup
+from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
+from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.rmap import add_mapped
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["Memory", "lowest_bits"]
+
+
+def lowest_bits(mask: int, count: i64) -> int:
+    """The `count` lowest bits that are set in `mask`."""
+    if mask.bit_count() <= count:
+        return mask
+    chosen = 0
+    for _ in range(count):
+        bit = mask & -mask
+        chosen |= bit
+        mask &= ~bit
+    return chosen
+
+
+class Memory:
+    """Faults and unmapping of one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine: Machine = machine
+
+    # Policies
+
+    def policy(self, task: Task, vma: Vma) -> Mempolicy | None:
+        """get_vma_policy(): the region's, else the task's, else None (local)."""
+        return task.policy if vma.policy is None else vma.policy
+
+    def nodemask(self, task: Task, vma: Vma) -> list[int] | None:
+        """The only nodes that may be used, or None."""
+        policy = self.policy(task, vma)
+        return None if policy is None else policy.nodemask()
+
+    def alloc_node(self, task: Task, vma: Vma, index: i64) -> i64:
+        """The node to look on first, for the allocation at `index` (in units of its size) of the region."""
+        policy = self.policy(task, vma)
+        if policy is None:
+            return task.cpu_nid
+        return policy.preferred_nid(task.cpu_nid, index if vma.policy is not None else -1)
+
+    # Faults
+
+    def touch(self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool) -> bool:
+        """Write to the base pages of `mask` in this slot. False if the task was killed on the way.
+
+        Args:
+            zeros: what is written leaves them all zero.
+        """
+        here = vma.slots[slot]
+        if here is None:
+            whole = vma.slot_mask(slot) == FULL_MASK and int(slot) not in vma.gone
+            huge = self.machine.huge_memory
+            if whole and huge.thp_allowed(vma):
+                folio = huge.do_huge_pmd_anonymous_page(task, vma, slot)
+                if folio is not None:
+                    if vma.locked:
+                        folio.set_flag(PG_MLOCKED)
+                    if not zeros:
+                        folio.zeros = self._without(folio.zeros, mask)
+                    return True
+            return self._fault_base(task, vma, slot, mask)
+        if isinstance(here, Folio):
+            if here.entire_mapcount > 1 or here.mapped:
+                # Shared after a fork: do_huge_pmd_wp_page() copies page by page.
+                lock = vma.mm.page_table_lock
+                lock.lock()
+                self.machine.huge_memory.split_huge_pmd(vma, slot, here)
+                lock.unlock()
+            else:
+                if not zeros:
+                    here.zeros = self._without(here.zeros, mask)
+                return True
+        return self._touch_ptes(task, vma, slot, mask, zeros)
+
+    def populate(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
+        """populate_vma_page_range(), for mlock(2): fault in what is missing; nothing is written.
+
+        What no page is there for gets zeros (a write fault: the region is private and writable).
+        """
+        missing = mask & ~self._present(vma, slot)
+        return self.touch(task, vma, slot, missing, True) if missing else True
+
+    def _without(self, mask: int, taken: int) -> int:
+        """Bulk work asks for the same difference again and again: let the results share memory."""
+        if mask is self._last_mask and taken is self._last_taken:
+            return self._last_result
+        self._last_mask = mask
+        self._last_taken = taken
+        self._last_result = mask & ~taken
+        return self._last_result
+
+    _last_mask: int = 0
+    _last_taken: int = 0
+    _last_result: int = 0
+
+    def _touch_ptes(self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool) -> bool:
+        """handle_pte_fault() for each page of the mask."""
+        missing = mask
+        shared = 0
+        here = vma.slots[slot]
+        entry = here if isinstance(here, PteMap) else None
+        while entry is not None:
+            hit = entry.mask & mask
+            owner = entry.owner
+            if hit and owner is not None:
+                missing &= ~hit
+                others = self._mapped_elsewhere(owner, hit)
+                shared |= others
+                if isinstance(owner, Folio) and not zeros:
+                    owner.zeros &= ~(hit & ~others)
+            entry = entry.next
+        # A write to the zero page, or to a page that a forked task maps too, gets a page of its own.
+        replaced = (missing & self._present(vma, slot)) | shared
+        if replaced:
+            self.zap(vma, slot, replaced)
+        missing |= shared
+        return self._fault_base(task, vma, slot, missing) if missing else True
+
+    def _mapped_elsewhere(self, owner: BasePages | Folio | object, hit: int) -> int:
+        """The pages of `hit` that more than this one entry maps."""
+        if isinstance(owner, Folio):
+            if owner.entire_mapcount:
+                return hit
+            return hit & owner.more_mapped[0] if owner.more_mapped else 0
+        if isinstance(owner, BasePages):
+            return hit & owner.more_mapped[0] if owner.more_mapped else 0
+        return 0
+
+    def _present(self, vma: Vma, slot: i64) -> int:
+        """Base pages of the slot that an entry points to, the zero page included."""
+        here = vma.slots[slot]
+        if here is None:
+            return 0
+        if isinstance(here, Folio):
+            return FULL_MASK
+        present = 0
+        entry: PteMap | None = here
+        while entry is not None:
+            present |= entry.mask
+            entry = entry.next
+        return present
+
+    def _fault_base(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
+        """do_anonymous_page() at base page size, for each page of the mask."""
+        policy = self.policy(task, vma)
+        if policy is not None and policy.mode == MPOL_INTERLEAVE:
+            return self._fault_interleaved(task, vma, slot, mask, policy)
+        nid = self.alloc_node(task, vma, 0)
+        return self._fault_from(task, vma, slot, mask, nid)
+
+    def _fault_interleaved(
+        self, task: Task, vma: Vma, slot: i64, mask: int, policy: Mempolicy
+    ) -> bool:
+        """Page by page in turn: by place for a region's policy, by allocation for a task's."""
+        turns: dict[int, int] = {}
+        rest = mask
+        while rest:
+            bit = rest & -rest
+            rest &= ~bit
+            place = slot * HPAGE_PMD_NR + (bit.bit_length() - 1)
+            nid = policy.preferred_nid(task.cpu_nid, place if vma.policy is not None else -1)
+            turns[int(nid)] = turns.get(int(nid), 0) | bit
+        for chosen in sorted(turns):
+            if not self._fault_from(task, vma, slot, turns[chosen], chosen):
+                return False
+        return True
+
+    def _fault_from(self, task: Task, vma: Vma, slot: i64, mask: int, nid: i64) -> bool:
+        """Allocate, charge and map the pages of the mask, looking on `nid` first."""
+        machine = self.machine
+        mm = vma.mm
+        memcg = task.memcg
+        nodemask = self.nodemask(task, vma)
+        while mask:
+            wanted: i64 = mask.bit_count()
+            room = memcg.memory.room()
+            if room < wanted:
+                # At a limit the kernel charges page by page; each may cause reclaim of its own.
+                wanted = room if room > 0 else 1
+            if not machine.charges.try_charge(memcg, wanted, GFP_KERNEL, mm):
+                return False
+            found, count = machine.pages.alloc_base(nid, nodemask, wanted, GFP_KERNEL, mm)
+            if found < 0 or count < wanted:
+                machine.charges.uncharge_pages(memcg.objcg, wanted - count)
+            if found < 0:
+                return False
+            if mm.killed:
+                machine.charges.uncharge_pages(memcg.objcg, count)
+                machine.pages.nodes[found].give(count)
+                return False
+            chosen = lowest_bits(mask, count)
+            mask &= ~chosen
+            objcg = None if machine.memcg.disabled else memcg.objcg
+            self.map_pages(vma, slot, chosen, found, objcg)
+        return True
+
+    def map_pages(
+        self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None
+    ) -> None:
+        """New base pages on a node, charged already, for the pages of the mask."""
+        machine = self.machine
+        count = mask.bit_count()
+        pages = BasePages(nid)
+        if objcg is not None:
+            objcg.get()
+            pages.objcg = objcg
+            objcg.memcg.nodeinfo[nid].nr_lru += count
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        add_mapped(pages, mask)
+        here = vma.slots[slot]
+        vma.slots[slot] = PteMap(pages, mask, here if isinstance(here, PteMap) else None)
+        machine.rmap.mod_anon(pages, count, 0)
+        vma.mm.nr_anon += count
+        lock.unlock()
+
+    # Unmapping
+
+    def zap(self, vma: Vma, slot: i64, mask: int) -> None:
+        """zap_pmd_range() of one slot: the entries of `mask` go; then the memory's references."""
+        here = vma.slots[slot]
+        if here is None:
+            return
+        machine = self.machine
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        here = vma.slots[slot]
+        entry: PteMap | None = None
+        if isinstance(here, Folio):
+            if mask & FULL_MASK == FULL_MASK:
+                vma.slots[slot] = None
+                vma.mm.nr_anon -= HPAGE_PMD_NR
+                machine.rmap.folio_remove_rmap_pmd(here)
+                lock.unlock()
+                machine.lru.folio_put(here)
+                return
+            entry = machine.huge_memory.split_huge_pmd(vma, slot, here)
+        elif isinstance(here, PteMap):
+            entry = here
+        to_put: list[tuple[Folio, int]] = []
+        while entry is not None:
+            hit = entry.mask & mask
+            if hit:
+                entry.mask = self._without(entry.mask, hit)
+                self._zap_entries(vma, entry, hit, to_put)
+            entry = entry.next
+        self._drop_empty(vma, slot)
+        lock.unlock()
+        for folio, count in to_put:
+            machine.lru.folio_put(folio, count)
+
+    def _zap_entries(
+        self, vma: Vma, entry: PteMap, hit: int, to_put: list[tuple[Folio, int]]
+    ) -> None:
+        owner = entry.owner
+        if owner is None:
+            return
+        count = hit.bit_count()
+        vma.mm.nr_anon -= count
+        if entry.migrating:
+            # Its reference and its mapping count are gone already.
+            return
+        if isinstance(owner, Folio):
+            self.machine.rmap.folio_remove_rmap_ptes(owner, hit)
+            to_put.append((owner, count))
+        elif isinstance(owner, BasePages):
+            self.machine.lru.unmap_base_pages(owner, hit)
+
+    def _drop_empty(self, vma: Vma, slot: i64) -> None:
+        """Forget entries that point nowhere; migration entries are still being worked on."""
+        kept: list[PteMap] = []
+        here = vma.slots[slot]
+        entry = here if isinstance(here, PteMap) else None
+        while entry is not None:
+            if entry.mask or entry.migrating:
+                kept.append(entry)
+            entry = entry.next
+        following: PteMap | None = None
+        for entry in reversed(kept):
+            entry.next = following
+            following = entry
+        vma.slots[slot] = following
+
+    def unmap_vma(self, vma: Vma) -> None:
+        """unmap_region(): all of it, and the region is gone."""
+        for slot in range(len(vma.slots)):
+            if vma.slots[slot] is not None:
+                self.zap(vma, slot, FULL_MASK)
+        vma.anon_vma.vmas.remove(vma)
+        del vma.mm.vmas[vma.name]
+
+    def unmap_part(self, vma: Vma, slot: i64, mask: int) -> None:
+        """munmap(2) of some pages of a slot: no huge page fits there any more."""
+        self.zap(vma, slot, mask)
+        vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | (mask & order_mask(9))

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Moving memory between nodes (mm/migrate.c, migrate_pages(), 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mypy_extensions import i64
+
+from thplab.cpu.list_head import list_empty
+from thplab.mm.folio import (
+    FULL_MASK,
+    HPAGE_PMD_NR,
+    PG_LOCKED,
+    PG_LRU,
+    PG_PARTIALLY_MAPPED,
+    BasePages,
+    Folio,
+)
+from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL
+from thplab.mm.memory import lowest_bits
+from thplab.mm.mm_struct import PteMap, Vma
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["Migration"]
+
+
+class Migration:
+    """Migration on one machine."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine: Machine = machine
+
+    def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
+        """move_pages(2) of the pages of one slot: a large folio moves whole, if any of its pages is meant."""
+        here = vma.slots[slot]
+        if isinstance(here, Folio):
+            if mask and here.nid != nid:
+                self.migrate_folio(here, nid)
+            return
+        entry: PteMap | None = here
+        while entry is not None:
+            following = entry.next
+            owner = entry.owner
+            if entry.mask & mask and owner is not None and owner.nid != nid:
+                if isinstance(owner, Folio):
+                    self.migrate_folio(owner, nid)
+                elif isinstance(owner, BasePages):
+                    self._move_base(vma, slot, entry, owner, entry.mask & mask, nid)
+            entry = following
+
+    def migrate_folio(self, src: Folio, nid: i64) -> bool:
+        """migrate_folio_unmap() and _move() of a large folio. False if somebody else holds a reference.
+
+        A folio that was queued for splitting has its successor queued, in the same state
+        (8a8ca142a488): before the entries are restored, for then its pages may go.
+        """
+        machine = self.machine
+        found = machine.pages.alloc_huge(src.order, nid, [int(nid)], GFP_DIRECT_RECLAIM)
+        if found < 0:
+            machine.vmstat.count("thp_migration_fail")
+            return False
+        dst = Folio(src.order, found, 0)
+        src.get()
+        if not src.trylock():
+            machine.lru.folio_put(src)
+            self._discard(dst)
+            return False
+        entries = self._unmap(src)
+        queued = not list_empty(src)
+        partially_mapped = src.test_partially_mapped()
+        if not src.ref_freeze(1):
+            self._restore(src, entries)
+            src.unlock()
+            machine.lru.folio_put(src)
+            self._discard(dst)
+            machine.vmstat.count("thp_migration_fail")
+            return False
+        # Frozen, and still charged: the queue it is on can be found.
+        machine.huge_memory.folio_unqueue_deferred_split(src)
+        dst.flags = src.flags & ~PG_PARTIALLY_MAPPED
+        dst.zeros = src.zeros
+        dst.anon_vma = src.anon_vma
+        dst.index = src.index
+        dst.objcg = src.objcg
+        objcg = src.objcg
+        if objcg is not None:
+            objcg.memcg.nodeinfo[src.nid].nr_lru -= src.nr_pages
+            objcg.memcg.nodeinfo[found].nr_lru += src.nr_pages
+        src.objcg = None
+        src.anon_vma = None
+        src.flags &= ~PG_LRU
+        src.ref_unfreeze(1)
+        if queued:
+            machine.huge_memory.deferred_split_folio(dst, partially_mapped)
+        self._restore(dst, entries)
+        dst.flags &= ~PG_LOCKED
+        src.unlock()
+        machine.lru.folio_put(src)
+        machine.lru.folio_put(dst)
+        machine.vmstat.count("thp_migration_success")
+        return True
+
+    def _discard(self, dst: Folio) -> None:
+        self.machine.lru.folio_put(dst)
+
+    def _unmap(self, folio: Folio) -> list[tuple[Vma, PteMap, bool]]:
+        """try_to_migrate(): a PMD stays one, as a PMD migration entry."""
+        machine = self.machine
+        found: list[tuple[Vma, PteMap, bool]] = []
+        anon_vma = folio.anon_vma
+        if anon_vma is None:
+            return found
+        slot = folio.index // HPAGE_PMD_NR
+        for vma in anon_vma.vmas:
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            here = vma.slots[slot]
+            dropped: i64 = 0
+            if here is folio:
+                machine.rmap.folio_remove_rmap_pmd(folio)
+                entry = PteMap(folio, FULL_MASK, None)
+                entry.migrating = True
+                vma.slots[slot] = entry
+                found.append((vma, entry, True))
+                dropped = 1
+            else:
+                link = here if isinstance(here, PteMap) else None
+                while link is not None and (link.owner is not folio or link.migrating):
+                    link = link.next
+                if link is not None:
+                    dropped = link.mask.bit_count()
+                    machine.rmap.folio_remove_rmap_ptes(folio, link.mask)
+                    link.migrating = True
+                    found.append((vma, link, False))
+            lock.unlock()
+            if dropped:
+                folio.put_testzero(dropped)
+        return found
+
+    def _restore(self, folio: Folio, entries: list[tuple[Vma, PteMap, bool]]) -> None:
+        """remove_migration_ptes(): to the folio, new or old."""
+        machine = self.machine
+        for vma, entry, pmd in entries:
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            entry.migrating = False
+            entry.owner = folio
+            slot = folio.index // HPAGE_PMD_NR
+            if pmd and entry.mask == FULL_MASK and vma.slots[slot] is entry:
+                folio.get()
+                machine.rmap.folio_add_anon_rmap_pmd(folio)
+                vma.slots[slot] = folio
+            elif entry.mask:
+                folio.get(entry.mask.bit_count())
+                machine.rmap.folio_add_anon_rmap_ptes(folio, entry.mask)
+            lock.unlock()
+
+    def _move_base(
+        self, vma: Vma, slot: i64, entry: PteMap, owner: BasePages, mask: int, nid: i64
+    ) -> None:
+        """Base pages, those that this address space alone maps: into new ones on the node."""
+        machine = self.machine
+        if owner.more_mapped:
+            mask &= ~owner.more_mapped[0]
+        while mask:
+            found, count = machine.pages.alloc_base(nid, [int(nid)], mask.bit_count(), GFP_KERNEL, None)
+            if found < 0:
+                return
+            chosen = lowest_bits(mask, count)
+            mask &= ~chosen
+            objcg = owner.objcg
+            if objcg is not None:
+                # Uncharged with the old pages, charged with the new ones.
+                objcg.memcg.memory.charge(count)
+            machine.memory.zap(vma, slot, chosen)
+            machine.memory.map_pages(vma, slot, chosen, nid, objcg)

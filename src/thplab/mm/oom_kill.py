@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whom the OOM killer picks, and what it frees (mm/oom_kill.c, 7.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mempolicy import MPOL_BIND
+from thplab.mm.mm_struct import Task
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["OOM_SCORE_ADJ_MIN", "Oom"]
+
+OOM_SCORE_ADJ_MIN: Final[i64] = -1000
+
+
+class Oom:
+    """The OOM killer of one machine.
+
+    Attributes:
+        killed: who was killed, in order: (task's name, why).
+    """
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine: Machine = machine
+        self.killed: list[tuple[str, str]] = []
+
+    def out_of_memory(self, nodemask: list[int] | None) -> bool:
+        """out_of_memory(): kill the task that frees most of what is short. False: there is none.
+
+        Args:
+            nodemask: the allocation's nodes; a task whose own policy binds it elsewhere is spared.
+        """
+        if nodemask is None:
+            why = "out of memory"
+        else:
+            why = "out of memory on node " + ", ".join(str(nid) for nid in nodemask)
+        candidates = []
+        for task in self.machine.tasks.values():
+            policy = task.policy
+            bound = policy is not None and policy.mode == MPOL_BIND
+            if (
+                nodemask is not None
+                and policy is not None
+                and bound
+                and not [nid for nid in policy.nodes if nid in nodemask]
+            ):
+                continue
+            candidates.append(task)
+        if nodemask is None:
+            total = self.machine.pages.totalpages
+        else:
+            total = 0
+            for nid in nodemask:
+                total += self.machine.pages.nodes[nid].managed
+        return self._kill_worst(candidates, total, why)
+
+    def mem_cgroup_out_of_memory(self, memcg: MemCgroup) -> bool:
+        """mem_cgroup_out_of_memory(): the same within the cgroup that is at its limit."""
+        candidates = [
+            task for task in self.machine.tasks.values() if task.memcg.is_descendant(memcg)
+        ]
+        self.machine.charges.count_event(memcg, "oom")
+        return self._kill_worst(
+            candidates, memcg.memory.max, f"memory cgroup {memcg.path} out of memory"
+        )
+
+    def badness(self, task: Task, totalpages: i64) -> i64:
+        """oom_badness(): base pages it has, and a thousandth of all for each point of oom_score_adj."""
+        return task.mm.nr_anon + task.oom_score_adj * (totalpages // 1000)
+
+    def _kill_worst(self, candidates: list[Task], totalpages: i64, why: str) -> bool:
+        worst: Task | None = None
+        points: i64 = 0
+        for task in candidates:
+            if task.oom_score_adj == OOM_SCORE_ADJ_MIN or task.mm.killed:
+                continue
+            score = self.badness(task, totalpages)
+            if worst is None or score > points:
+                worst = task
+                points = score
+        if worst is None:
+            return False
+        self.machine.vmstat.count("oom_kill")
+        self.machine.charges.count_event(worst.memcg, "oom_kill")
+        self.killed.append((worst.name, why))
+        self.machine.exit(worst)
+        return True

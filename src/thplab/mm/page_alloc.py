@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nodes, watermarks, and the allocator's way from the free lists to reclaim and OOM (mm/page_alloc.c, 7.2).
+
+A node has one count of free base pages, and how many of them lie scattered in blocks that are
+partly used, so that no huge page can be made of them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final
+
+from mypy_extensions import i64
+
+from thplab.cpu.hook import H
+from thplab.cpu.spinlock import LockClass, SpinLock
+from thplab.mm.folio import PAGE_SIZE
+from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+    from thplab.mm.mm_struct import MmStruct
+
+__all__ = ["Node", "PageAllocator", "min_free_kbytes"]
+
+PAGEBLOCK_NR_PAGES: Final[i64] = 512
+MIGRATE_PCPTYPES: Final[i64] = 3
+ZONE_LOCK: Final = LockClass("&zone->lock")
+DMA_END: Final = 16 << 20
+DMA32_END: Final = 4 << 30
+
+
+class Node:
+    """pg_data_t, with its zones as one.
+
+    Attributes:
+        managed: base pages in all. free: base pages free.
+        fragmented: of the free ones, those in blocks that are partly used.
+        wmark_min, wmark_low, wmark_high: in base pages.
+        nr_anon, nr_anon_thps: NR_ANON_MAPPED and NR_ANON_THPS, in base pages.
+        kswapd_failures: runs of kswapd that reclaimed nothing, in a row.
+    """
+
+    def __init__(self, nid: i64, size: i64) -> None:
+        self.nid: i64 = nid
+        self.managed: i64 = size // PAGE_SIZE
+        self.free: i64 = self.managed
+        self.fragmented: i64 = 0
+        self.wmark_min: i64 = 0
+        self.wmark_low: i64 = 0
+        self.wmark_high: i64 = 0
+        self.nr_anon: i64 = 0
+        self.nr_anon_thps: i64 = 0
+        self.kswapd_failures: i64 = 0
+        self.lock: SpinLock = SpinLock(ZONE_LOCK)
+
+    def take(self, order: i64, count: i64, watermark: i64) -> i64:
+        """rmqueue(): up to `count` blocks of this order that leave `watermark` base pages. How many."""
+        available = self.free - watermark
+        if order > 0:
+            # A block must be whole; what is scattered cannot be part of one.
+            available = min(available, self.free - self.fragmented)
+        taken = min(count, available >> order) if available > 0 else 0
+        if taken > 0:
+            if H.on:
+                self.lock.lock_irqsave()
+            self.free -= taken << order
+            if order == 0:
+                # The smallest free piece is used first.
+                self.fragmented -= min(self.fragmented, taken)
+            if H.on:
+                self.lock.unlock_irqrestore()
+        return taken
+
+    def give(self, nr_pages: i64, scattered: i64 = 0) -> None:
+        """free_unref_page(): `nr_pages` come back, `scattered` of them in blocks still partly used."""
+        if H.on:
+            self.lock.lock_irqsave()
+        self.free += nr_pages
+        self.fragmented += scattered
+        if H.on:
+            self.lock.unlock_irqrestore()
+        assert self.free <= self.managed, "more memory was freed than there is"
+
+    def made_whole(self, nr_pages: i64) -> None:
+        """A block whose `nr_pages` lay free in pieces has become wholly free."""
+        self.fragmented -= min(self.fragmented, nr_pages)
+
+
+def min_free_kbytes(sizes: list[int]) -> int:
+    """calculate_min_free_kbytes(), raised by khugepaged's set_recommended_min_free_kbytes().
+
+    Args:
+        sizes: bytes of each node, laid out one after the other from address 0.
+    """
+    total = sum(sizes)
+    base = min(max(math.isqrt(total // 1024 * 16), 128), 262144)
+    nr_zones = 0
+    start = 0
+    for size in sizes:
+        for low, high in ((0, DMA_END), (DMA_END, DMA32_END), (DMA32_END, 1 << 63)):
+            nr_zones += start < high and start + size > low
+        start += size
+    recommended = int(PAGEBLOCK_NR_PAGES) * nr_zones * (2 + int(MIGRATE_PCPTYPES) ** 2)
+    recommended = min(recommended, total // int(PAGE_SIZE) // 20)
+    return max(base, recommended * 4)
+
+
+class PageAllocator:
+    """The page allocator of one machine.
+
+    Args:
+        machine: its owner.
+        sizes: bytes of each node.
+        distances: node distances (SLIT); None: 10 for the node itself, 20 for any other.
+    """
+
+    def __init__(
+        self, machine: Machine, sizes: list[int], distances: list[list[int]] | None
+    ) -> None:
+        self.machine: Machine = machine
+        self.nodes: list[Node] = [Node(nid, size) for nid, size in enumerate(sizes)]
+        self.totalpages: i64 = sum(sizes) // PAGE_SIZE
+        self.zonelists: list[list[int]] = []
+        for nid in range(len(sizes)):
+            order = [(0 if nid == n else (20 if distances is None else distances[nid][n]), n)
+                     for n in range(len(sizes))]
+            self.zonelists.append([n for _, n in sorted(order)])
+        self._set_watermarks(min_free_kbytes(sizes))
+
+    def _set_watermarks(self, kbytes: i64) -> None:
+        """__setup_per_zone_wmarks(): each node's part of min_free_kbytes; low and high a quarter above each."""
+        pages_min = kbytes // 4
+        for node in self.nodes:
+            share = pages_min * node.managed // self.totalpages
+            step = max(share // 4, node.managed * 10 // 10000)
+            node.wmark_min = share
+            node.wmark_low = share + step
+            node.wmark_high = share + 2 * step
+
+    def alloc_huge(self, order: i64, nid: i64, nodemask: list[int] | None, gfp: i64) -> i64:
+        """alloc_pages() of one block of order > 0: its node, or -1.
+
+        Looks at the low watermark; with GFP_DIRECT_RECLAIM reclaims once and looks again. Huge
+        pages never cause an OOM kill.
+        """
+        if H.on and H.watcher.fails("folio"):
+            return -1
+        found = self._take_one(order, nid, nodemask, 1)
+        if found >= 0:
+            return found
+        if gfp & GFP_KSWAPD_RECLAIM:
+            self._wake_kswapds(nid, nodemask)
+            found = self._take_one(order, nid, nodemask, 0)
+        if found < 0 and gfp & GFP_DIRECT_RECLAIM:
+            self.machine.vmscan.try_to_free_pages(nid, nodemask)
+            found = self._take_one(order, nid, nodemask, 0)
+        return found
+
+    def _take_one(self, order: i64, nid: i64, nodemask: list[int] | None, low: i64) -> i64:
+        for candidate in self.zonelists[nid]:
+            if nodemask is not None and candidate not in nodemask:
+                continue
+            node = self.nodes[candidate]
+            if node.take(order, 1, node.wmark_low if low else node.wmark_min):
+                return candidate
+        return -1
+
+    def alloc_base(
+        self, nid: i64, nodemask: list[int] | None, count: i64, gfp: i64, mm: MmStruct | None
+    ) -> tuple[i64, i64]:
+        """Up to `count` base pages, all from one node: (node, how many); (-1, 0) if there is none.
+
+        The first page decides as alloc_pages() does: the free lists above the low watermark; then
+        kswapd is woken and the min watermark counts; then direct reclaim, again and again while
+        it helps; then an OOM kill. Further pages are taken as long as the same watermark lets them.
+
+        Args:
+            mm: whose fault it is; a killed task gets nothing more.
+        """
+        taken = self._take_base(nid, nodemask, count, True)
+        if taken[1]:
+            return taken
+        while True:
+            if mm is not None and mm.killed:
+                return -1, 0
+            if gfp & GFP_KSWAPD_RECLAIM:
+                self._wake_kswapds(nid, nodemask)
+            # One page at a time from here: each looks again at what kswapd achieved.
+            taken = self._take_base(nid, nodemask, min(count, 32), False)
+            if taken[1]:
+                return taken
+            if not gfp & GFP_DIRECT_RECLAIM:
+                return -1, 0
+            self.machine.vmstat.count("allocstall_normal")
+            progress = self.machine.vmscan.try_to_free_pages(nid, nodemask)
+            taken = self._take_base(nid, nodemask, min(count, 32), False)
+            if taken[1]:
+                return taken
+            if gfp & GFP_NORETRY:
+                return -1, 0
+            # should_reclaim_retry(): nothing was reclaimed, and what is free does not reach the min watermark.
+            if not progress and not self.machine.oom.out_of_memory(nodemask):
+                return -1, 0
+
+    def _take_base(
+        self, nid: i64, nodemask: list[int] | None, count: i64, low: bool
+    ) -> tuple[i64, i64]:
+        for candidate in self.zonelists[nid]:
+            if nodemask is not None and candidate not in nodemask:
+                continue
+            node = self.nodes[candidate]
+            taken = node.take(0, count, node.wmark_low if low else node.wmark_min)
+            if taken:
+                return candidate, taken
+        return -1, 0
+
+    def _wake_kswapds(self, nid: i64, nodemask: list[int] | None) -> None:
+        """wake_all_kswapds(): on each node that the allocation may use."""
+        for candidate in self.zonelists[nid]:
+            if nodemask is None or candidate in nodemask:
+                self.machine.vmscan.wakeup_kswapd(candidate)

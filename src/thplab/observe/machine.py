@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Reads the model into the shape of an Observation, as the other readers read a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from thplab.mm.census import census
+from thplab.mm.folio import PAGE_SIZE
+from thplab.mm.machine import Machine
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_struct import Vma
+from thplab.mm.shrinker_debug import count_columns
+from thplab.mm.vmstat import mthp_size_name
+from thplab.scenario.observation import (
+    CgroupFigures,
+    NodeFigures,
+    Observation,
+    RegionFigures,
+    RegionNode,
+)
+
+__all__ = ["observe_machine"]
+
+PMD_ORDER = 9
+
+
+def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Observation:
+    """Take an Observation of the model.
+
+    Args:
+        machine: the machine.
+        label: the observation's name.
+        cgroups: the paths to look at; those that are gone are left out.
+    """
+    return Observation(
+        label=label,
+        nodes=[
+            NodeFigures(
+                free=node.free * PAGE_SIZE,
+                anon=node.nr_anon * PAGE_SIZE,
+                huge=node.nr_anon_thps * PAGE_SIZE,
+            )
+            for node in machine.pages.nodes
+        ],
+        cgroups={
+            path: _cgroup_figures(machine, machine.memcg.by_path[path])
+            for path in cgroups
+            if path in machine.memcg.by_path
+        },
+        regions={
+            f"{task.name}.{name}": _region_figures(vma, machine.nr_nodes)
+            for task in machine.tasks.values()
+            for name, vma in task.mm.vmas.items()
+        },
+        vmstat=dict(machine.vmstat.events),
+        mthp={mthp_size_name(PMD_ORDER): dict(machine.vmstat.mthp[PMD_ORDER])},
+    )
+
+
+def _cgroup_figures(machine: Machine, memcg: MemCgroup) -> list[CgroupFigures]:
+    """memory.numa_stat counts what is below the cgroup too, removed ones included."""
+    anon = [0] * machine.nr_nodes
+    huge = [0] * machine.nr_nodes
+    pending = [memcg]
+    while pending:
+        position = pending.pop()
+        pending.extend(position.children)
+        for nid, pernode in enumerate(position.nodeinfo):
+            anon[nid] += pernode.nr_anon
+            huge[nid] += pernode.nr_anon_thps
+    # Without memcg-aware shrinkers the count file has one line, for no cgroup.
+    shrinker = machine.deferred_split
+    if shrinker.memcg_aware:
+        queue = count_columns(machine, shrinker, memcg)
+    else:
+        queue = [0] * machine.nr_nodes
+    return [
+        CgroupFigures(anon=anon[nid] * PAGE_SIZE, huge=huge[nid] * PAGE_SIZE, queue=queue[nid])
+        for nid in range(machine.nr_nodes)
+    ]
+
+
+def _region_figures(vma: Vma, nr_nodes: int) -> RegionFigures:
+    found = census(vma, nr_nodes)
+    return RegionFigures(
+        nodes=[
+            RegionNode(huge=found.huge[nid], split=found.split[nid], base=found.base[nid])
+            for nid in range(nr_nodes)
+        ],
+        zero=found.zero,
+        swapped=0,
+        absent=found.absent,
+    )
