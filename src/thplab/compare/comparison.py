@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import msgspec
 
 from thplab.compare.rows import Row, side_by_side
+from thplab.compare.tolerances import DETERMINISTIC, Rule, rule_for
 from thplab.scenario.claims import ClaimResult, evaluate
+from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run, StepOutcome
 from thplab.scenario.schema import Observe, Scenario
 
@@ -24,6 +27,7 @@ class Column(msgspec.Struct, kw_only=True, frozen=True):
     claims: tuple[ClaimResult, ...]
     outcomes: tuple[StepOutcome, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 class Moment(msgspec.Struct, kw_only=True, frozen=True):
@@ -59,16 +63,30 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
             claims=tuple(evaluate(scenario, run)),
             outcomes=tuple(run.outcomes),
             warnings=tuple(run.warnings),
+            notes=tuple(run.notes),
         )
         for run in runs
     )
+    rule_of = _rules(scenario, runs)
     taken = [{observation.label: observation for observation in run.observations} for run in runs]
     labels = [step.label for step in scenario.steps if isinstance(step, Observe)]
     moments = tuple(
         Moment(
             label=label,
-            rows=tuple(side_by_side([observations.get(label) for observations in taken])),
+            rows=tuple(side_by_side([observations.get(label) for observations in taken], rule_of)),
         )
         for label in labels
     )
     return Comparison(scenario=scenario, columns=columns, moments=moments)
+
+
+def _rules(scenario: Scenario, runs: Sequence[Run]) -> Callable[[FigurePath], Rule]:
+    if all(run.backend == "model" for run in runs):
+        return lambda _: DETERMINISTIC
+    awake = scenario.host.thp.khugepaged.awake
+
+    @cache
+    def rule_of(path: FigurePath) -> Rule:
+        return rule_for(path.section, path.name, subject=path.subject, khugepaged_awake=awake)
+
+    return rule_of

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
 
+from thplab.compare.tolerances import Rule, judge
 from thplab.scenario.figures import FIGURES, NODELESS, FigurePath, Unseen, read_figure
 from thplab.scenario.observation import Observation
 
@@ -35,8 +36,9 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     """One figure, with a value for each column.
 
     values: None where the column's backend did not see it.
-    reasons: why not, by column; empty text where the value is there.
-    differs: two columns are not equal, or one of them did not see it and another did.
+    reasons: why not, by column; empty text where the value is there; empty if all are there.
+    rule: how the values may be held against each other.
+    differs: by that rule two columns are different, or one has the figure and another has not.
     quiet: nothing happened: every value that was seen is 0.
     """
 
@@ -47,6 +49,7 @@ class Row(msgspec.Struct, kw_only=True, frozen=True):
     unit: Unit
     values: tuple[int | None, ...]
     reasons: tuple[str, ...] = ()
+    rule: Rule
     differs: bool
     quiet: bool
 
@@ -61,13 +64,15 @@ def unit_of(section: str, figure: str) -> Unit:
     return _UNITS.get(f"{section}.{figure}", "events")
 
 
-def side_by_side(observations: Sequence[Observation | None]) -> list[Row]:
+def side_by_side(
+    observations: Sequence[Observation | None], rule_of: Callable[[FigurePath], Rule]
+) -> list[Row]:
     """The rows of one moment in each column; None for a column that does not have the moment."""
     paths: dict[FigurePath, None] = {}
     for observation in observations:
         if observation is not None:
             paths.update(dict.fromkeys(figure_paths(observation)))
-    return [_row(path, observations) for path in paths]
+    return [_row(path, observations, rule_of(path)) for path in paths]
 
 
 def figure_paths(observation: Observation) -> Iterator[FigurePath]:
@@ -94,7 +99,7 @@ def figure_paths(observation: Observation) -> Iterator[FigurePath]:
             yield FigurePath("mthp", size, None, name)
 
 
-def _row(path: FigurePath, observations: Sequence[Observation | None]) -> Row:
+def _row(path: FigurePath, observations: Sequence[Observation | None], rule: Rule) -> Row:
     values: list[int | None] = []
     reasons: list[str] = []
     for observation in observations:
@@ -105,7 +110,6 @@ def _row(path: FigurePath, observations: Sequence[Observation | None]) -> Row:
         )
         values.append(None if isinstance(figure, Unseen) else figure)
         reasons.append(figure.reason if isinstance(figure, Unseen) else "")
-    seen = [value for value in values if value is not None]
     return Row(
         section=path.section,
         subject=path.subject,
@@ -114,6 +118,14 @@ def _row(path: FigurePath, observations: Sequence[Observation | None]) -> Row:
         unit=unit_of(path.section, path.name),
         values=tuple(values),
         reasons=tuple(reasons) if any(reasons) else (),
-        differs=bool(seen) and (len(seen) < len(values) or len(set(seen)) > 1),
-        quiet=not any(seen),
+        rule=rule,
+        differs=_differs(values, rule),
+        quiet=not any(values),
     )
+
+
+def _differs(values: Sequence[int | None], rule: Rule) -> bool:
+    seen = {value for value in values if value is not None}
+    if seen and None in values:
+        return True
+    return len(seen) > 1 and judge(rule, min(seen), max(seen)) == "different"

@@ -14,7 +14,7 @@ import msgspec
 
 from thplab.scenario.parts import HPAGE_PMD_NR, HPAGE_PMD_SIZE
 
-__all__ = ["Judgement", "Rule", "judge", "rule_for"]
+__all__ = ["DETERMINISTIC", "Judgement", "Rule", "judge", "rule_for"]
 
 Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
 """unseen: one of the two is None, and None equals nothing."""
@@ -31,6 +31,9 @@ class Rule(msgspec.Struct, frozen=True):
     why: str
     tolerance: int = 0
 
+
+DETERMINISTIC = Rule("exact", "the model is deterministic")
+"""The rule of every figure between designs of the model."""
 
 _EXACT = Rule("exact", "the steps alone decide it")
 _COUNTED = Rule("exact", "counts events that the steps alone decide")

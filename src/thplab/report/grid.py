@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Lines of a table in blocks: the columns are aligned over all blocks, and text between them may
+use the whole width, which a table of rich has no way to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.align import VerticalAlignMethod
+from rich.console import RenderableType
+from rich.constrain import Constrain
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["Grid"]
+
+_LEAST_WIDTH = 11
+_LONG_TITLE = 14
+_LABEL_WIDTH = 48
+_GAP = 2
+
+
+class Grid:
+    """Columns of values, a label before each line.
+
+    Args:
+        titles: the headings of the columns.
+        cells: all texts that will stand in each column, to find its width.
+    """
+
+    def __init__(self, titles: Sequence[str], cells: Iterable[Sequence[Text]]) -> None:
+        self.headings = [_broken(title) for title in titles]
+        self.widths = [
+            max(_LEAST_WIDTH, *map(len, heading.split("\n"))) for heading in self.headings
+        ]
+        for row in cells:
+            for index, cell in enumerate(row):
+                longest = max((len(line) for line in cell.plain.split("\n")), default=0)
+                self.widths[index] = max(self.widths[index], longest)
+
+    def heading(self, label: Text) -> list[RenderableType]:
+        """The heading of a table."""
+        texts = [Text(heading, style="bold") for heading in self.headings]
+        return [self._table([(label, texts)], vertical="bottom"), self._fit(Rule(style="dim"))]
+
+    def block(self, rows: Iterable[tuple[Text, Sequence[Text]]]) -> RenderableType:
+        """Lines: a label, then a value for each column."""
+        return self._table((Padding(label, (0, 0, 0, 2)), texts) for label, texts in rows)
+
+    def line(self, text: Text, indent: int = 0) -> RenderableType:
+        """A text over the whole width."""
+        return self._fit(Padding(text, (0, 0, 0, indent)))
+
+    def _table(
+        self,
+        rows: Iterable[tuple[RenderableType, Sequence[Text]]],
+        vertical: VerticalAlignMethod = "top",
+    ) -> RenderableType:
+        table = Table(
+            box=None, show_header=False, padding=(0, 0, 0, _GAP), pad_edge=False, expand=True
+        )
+        table.add_column(ratio=1, overflow="fold", vertical=vertical)
+        for width in self.widths:
+            table.add_column(justify="right", width=width, overflow="fold", vertical=vertical)
+        for label, texts in rows:
+            table.add_row(label, *texts)
+        return self._fit(table)
+
+    def _fit(self, renderable: RenderableType) -> RenderableType:
+        # A line that is wider than it needs to be loses the reader.
+        return Constrain(renderable, _LABEL_WIDTH + sum(width + _GAP for width in self.widths))
+
+
+def _broken(title: str) -> str:
+    """A long title on two lines: "split_queue_reparented" is broken at its last underscore."""
+    head, underscore, tail = title.rpartition("_")
+    return f"{head}\n{underscore}{tail}" if len(title) > _LONG_TITLE and head else title

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What happened on the way: outcomes of steps, notes, warnings, and why figures were not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.text import Text
+
+from thplab.compare.comparison import Comparison
+from thplab.report.wording import UNSEEN, figure_words
+
+__all__ = ["happenings"]
+
+MOST_OUTCOMES = 8
+MOST_REASONS = 8
+
+
+def happenings(comparison: Comparison) -> Iterator[Text]:
+    """A line for each; long lists are cut, as the JSON has them whole."""
+    yield from _outcomes(comparison)
+    for column in comparison.columns:
+        for note in column.notes:
+            yield Text(f"{column.title}: {note}", style="dim")
+    for reason in _reasons(comparison):
+        yield Text(f"{UNSEEN}  {reason}", style="dim")
+    for column in comparison.columns:
+        for warning in column.warnings:
+            yield Text(f"WARNING from {column.title}: {warning}", style="bold red")
+
+
+def _outcomes(comparison: Comparison) -> Iterator[Text]:
+    by_column = [
+        (f"{column.title}, ", [f"step {o.step} ({o.do}): {o.text}" for o in column.outcomes])
+        for column in comparison.columns
+    ]
+    if len({tuple(outcomes) for _, outcomes in by_column}) == 1:
+        by_column = [("", by_column[0][1])]
+    for title, outcomes in by_column:
+        for outcome in outcomes[:MOST_OUTCOMES]:
+            yield Text(title + outcome)
+        if len(outcomes) > MOST_OUTCOMES:
+            yield Text(f"{title}and {len(outcomes) - MOST_OUTCOMES} more steps with an outcome")
+
+
+def _reasons(comparison: Comparison) -> list[str]:
+    """Why figures were not seen, each reason once."""
+    reasons: dict[str, None] = {}
+    for column_index, column in enumerate(comparison.columns):
+        for result in column.claims:
+            if result.verdict == "unseen":
+                reasons[f"{column.title}: {result.claim.value}: {result.reason}"] = None
+        for moment in comparison.moments:
+            for row in moment.rows:
+                if row.reasons and row.reasons[column_index]:
+                    words = figure_words(row.section, row.figure)
+                    reasons[f"{column.title}: {words}: {row.reasons[column_index]}"] = None
+    return list(reasons)[:MOST_REASONS]

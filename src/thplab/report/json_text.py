@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""A Comparison as JSON: complete, with sorted keys; docs/cli.md describes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from thplab.compare.comparison import Column, Comparison
+from thplab.compare.rows import Row
+from thplab.scenario.claims import ClaimResult
+
+__all__ = ["FORMAT_VERSION", "comparison_json"]
+
+FORMAT_VERSION = 1
+"""Goes up when a key changes its meaning or goes away; new keys do not raise it."""
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """The whole Comparison, each figure of each observation; ends with a newline."""
+    content = {
+        "format": "thplab comparison",
+        "version": FORMAT_VERSION,
+        "scenario": comparison.scenario.name,
+        "summary": comparison.scenario.summary,
+        "columns": [_column(column) for column in comparison.columns],
+        "observations": [
+            {"label": moment.label, "figures": [_figure(row) for row in moment.rows]}
+            for moment in comparison.moments
+        ],
+    }
+    encoded = msgspec.json.encode(content, order="sorted")
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def _column(column: Column) -> dict[str, Any]:
+    return {
+        "title": column.title,
+        "backend": column.backend,
+        "design": column.design,
+        "claims": [_claim(result) for result in column.claims],
+        "outcomes": [
+            {"step": outcome.step, "do": outcome.do, "text": outcome.text}
+            for outcome in column.outcomes
+        ],
+        "warnings": column.warnings,
+        "notes": column.notes,
+    }
+
+
+def _claim(result: ClaimResult) -> dict[str, Any]:
+    return {
+        "at": result.claim.at,
+        "since": result.claim.since,
+        "value": result.claim.value,
+        "why": result.claim.why,
+        "expect": result.expectation,
+        "actual": result.actual,
+        "verdict": result.verdict,
+        "reason": result.reason,
+    }
+
+
+def _figure(row: Row) -> dict[str, Any]:
+    return {
+        "path": str(row.path),
+        "section": row.section,
+        "subject": row.subject,
+        "node": row.node,
+        "figure": row.figure,
+        "unit": row.unit,
+        "values": row.values,
+        "reasons": row.reasons,
+        "differs": row.differs,
+        "rule": {"kind": row.rule.kind, "tolerance": row.rule.tolerance, "why": row.rule.why},
+    }
