@@ -14,9 +14,15 @@ from thplab.observe.page_census import PageCensus
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
 from thplab.observe.vmstat import fold_per_cpu_counters, vmstat_events
 from thplab.observe.zoneinfo import read_node_spans
-from thplab.scenario.observation import CgroupFigures, NodeFigures, Observation, RegionFigures
+from thplab.scenario.observation import (
+    CgroupFigures,
+    NodeFigures,
+    Observation,
+    RegionFigures,
+    RegionNode,
+)
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "without_figures"]
 
 
 class Observer:
@@ -81,7 +87,8 @@ class Observer:
 
     def _cgroup_figures(self) -> dict[str, list[CgroupFigures]]:
         counts = self._shrinker.counts() if self._shrinker else None
-        reason = "" if self._shrinker else why_no_shrinker_debugfs()
+        if counts is None:
+            self._missing["cgroups.queue"] = why_no_shrinker_debugfs()
         table = {}
         for path in self._cgroups:
             if not self._hierarchy.exists(path):  # removed by a step
@@ -92,8 +99,6 @@ class Observer:
                 queue[:] = counts.get(self._hierarchy.inode(path), [0] * self._nodes)
             row = []
             for node in range(self._nodes):
-                if queue[node] is None:
-                    self._missing[f"cgroups.{path}[{node}].queue"] = reason
                 figures = CgroupFigures(
                     anon=memory["anon"].get(node),
                     huge=memory.get("anon_thp", {}).get(node),
@@ -114,3 +119,19 @@ class Observer:
             if task.alive()
             for name, region in task.regions.items()
         }
+
+
+def without_figures(seen: Observation, reason: str) -> Observation:
+    """The same moment with nothing seen but the nodes: what led there is not what was asked for."""
+    return Observation(
+        label=seen.label,
+        nodes=seen.nodes,
+        cgroups={path: [CgroupFigures() for _ in row] for path, row in seen.cgroups.items()},
+        regions={
+            name: RegionFigures(nodes=[RegionNode() for _ in region.nodes])
+            for name, region in seen.regions.items()
+        },
+        vmstat={},
+        mthp={},
+        missing=dict.fromkeys(("cgroups", "regions", "vmstat", "mthp"), reason),
+    )

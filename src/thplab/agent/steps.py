@@ -13,7 +13,7 @@ from typing import Any
 from thplab.agent import system_calls
 from thplab.agent.address_ranges import address_ranges
 from thplab.agent.cgroups import Hierarchy
-from thplab.agent.observer import Observer
+from thplab.agent.observer import Observer, without_figures
 from thplab.agent.task import Region, Task, TaskDied
 from thplab.agent.task_process import Operation
 from thplab.agent.tunables import THP, Tunables
@@ -59,6 +59,7 @@ class Performer:
         observer: Observer,
     ) -> None:
         self.observations: list[Observation] = []
+        self._undone = ""
         self._tasks = tasks
         self._hierarchy = hierarchy
         self._tunables = tunables
@@ -97,6 +98,7 @@ class Performer:
             text = _NO_LONGER_THERE if str(death) in dead_before else ""
         except NotOffered as lack:
             text = f"not done: {lack}"
+            self._undone = self._undone or f"an earlier step was not done: {lack}"
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, "?")
             text = f"refused: {name} ({error.strerror})"
@@ -238,7 +240,8 @@ class Performer:
         return ""
 
     def _observe(self, step: schema.Observe) -> str:
-        self.observations.append(self._observer.observe(step.label, self._tasks.values()))
+        seen = self._observer.observe(step.label, self._tasks.values())
+        self.observations.append(without_figures(seen, self._undone) if self._undone else seen)
         return ""
 
 
