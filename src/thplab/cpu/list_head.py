@@ -26,7 +26,6 @@ from thplab.cpu.ops import LINK, READ, UNLINK
 __all__ = [
     "LIST_POISON",
     "ListHead",
-    "ListItem",
     "list_add",
     "list_add_tail",
     "list_del",
@@ -40,18 +39,13 @@ __all__ = [
 ]
 
 
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, allow_interpreted_subclasses=True)
 class ListHead:
     """struct list_head: the head of a list, or (inherited) an object that can be on one."""
 
     def __init__(self) -> None:
         self.next: ListHead | None = None
         self.prev: ListHead | None = None
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class ListItem(ListHead):
-    """Something of the reader's own that can be on a list: inherit from it."""
 
 
 LIST_POISON: Final = ListHead()

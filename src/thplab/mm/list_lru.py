@@ -5,11 +5,11 @@ A memcg-aware list_lru makes the lists of a cgroup when the first object of inte
 for it, for all nodes at once and for its ancestors too. When the cgroup goes offline they are
 spliced into the parent's, and marked dead.
 
->>> from thplab.cpu.list_head import ListItem
+>>> from thplab.cpu.list_head import ListHead
 >>> from thplab.mm.machine import Machine
 >>> machine = Machine([1 << 30, 1 << 30])
 >>> lru = ListLru(machine, memcg_aware=False)
->>> item = ListItem()
+>>> item = ListHead()
 >>> lru.add(item, nid=1, memcg=None)
 True
 >>> lru.count_node(0), lru.count_node(1)
