@@ -46,11 +46,15 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def broken(self) -> bool:
-        """True if a claim failed or a backend warned: a broken promise."""
-        return any(
-            column.warnings or any(result.verdict == "failed" for result in column.claims)
-            for column in self.columns
-        )
+        """True if a promise was broken: a claim failed, a backend warned, or the model, which should
+        see all that a claim may ask, did not see it.
+        """
+        return any(column.warnings or _broken_claims(column) for column in self.columns)
+
+
+def _broken_claims(column: Column) -> bool:
+    broken = {"failed", "unseen"} if column.backend == "model" else {"failed"}
+    return any(result.verdict in broken for result in column.claims)
 
 
 def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:

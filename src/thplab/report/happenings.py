@@ -26,16 +26,18 @@ def happenings(comparison: Comparison) -> Iterator[Text]:
         yield Text(f"{UNSEEN}  {reason}", style="dim")
     for column in comparison.columns:
         for warning in column.warnings:
-            yield Text(f"WARNING from {column.title}: {warning}", style="bold red")
+            yield Text(f"{column.title} complained: {warning}", style="bold red")
 
 
 def _outcomes(comparison: Comparison) -> Iterator[Text]:
+    where = comparison.scenario.where
     by_column = [
-        (f"{column.title}, ", [f"step {o.step} ({o.do}): {o.text}" for o in column.outcomes])
+        (f"{column.title}, ", [f"{where(o.step)}: {o.text}" for o in column.outcomes])
         for column in comparison.columns
     ]
     if len({tuple(outcomes) for _, outcomes in by_column}) == 1:
-        by_column = [("", by_column[0][1])]
+        where = comparison.scenario.where
+    by_column = [("", by_column[0][1])]
     for title, outcomes in by_column:
         for outcome in outcomes[:MOST_OUTCOMES]:
             yield Text(title + outcome)

@@ -10,6 +10,7 @@ import msgspec
 from thplab.compare.comparison import Column, Comparison
 from thplab.compare.rows import Row
 from thplab.scenario.claims import ClaimResult
+from thplab.scenario.schema import Scenario
 
 __all__ = ["FORMAT_VERSION", "comparison_json"]
 
@@ -24,7 +25,7 @@ def comparison_json(comparison: Comparison) -> str:
         "version": FORMAT_VERSION,
         "scenario": comparison.scenario.name,
         "summary": comparison.scenario.summary,
-        "columns": [_column(column) for column in comparison.columns],
+        "columns": [_column(column, comparison.scenario) for column in comparison.columns],
         "observations": [
             {"label": moment.label, "figures": [_figure(row) for row in moment.rows]}
             for moment in comparison.moments
@@ -34,14 +35,19 @@ def comparison_json(comparison: Comparison) -> str:
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
-def _column(column: Column) -> dict[str, Any]:
+def _column(column: Column, scenario: Scenario) -> dict[str, Any]:
     return {
         "title": column.title,
         "backend": column.backend,
         "design": column.design,
         "claims": [_claim(result) for result in column.claims],
         "outcomes": [
-            {"step": outcome.step, "do": outcome.do, "text": outcome.text}
+            {
+                "step": outcome.step,
+                "where": scenario.where(outcome.step),
+                "do": outcome.do,
+                "text": outcome.text,
+            }
             for outcome in column.outcomes
         ],
         "warnings": column.warnings,

@@ -21,8 +21,13 @@ _DIGITS = re.compile(r"[0-9]+")
 def worth_showing(rows: Iterable[Row], columns: int) -> list[Row]:
     """The rows that answer something: what differs between columns; of one column, what is not 0."""
     if columns == 1:
-        return [row for row in rows if not row.quiet]
-    return [row for row in rows if row.differs]
+        return [row for row in rows if not row.quiet and not _said_by_nodes(row)]
+    return [row for row in rows if row.differs and not _said_by_nodes(row)]
+
+
+def _said_by_nodes(row: Row) -> bool:
+    """The root cgroup's memory is all memory, which the figures of the nodes show."""
+    return row.section == "cgroups" and row.subject == "/" and row.unit == "bytes"
 
 
 def merged(rows: Sequence[Row]) -> list[Row]:

@@ -18,6 +18,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 
+from thplab.scenario.naming import meant
 from thplab.scenario.observation import (
     CgroupFigures,
     NodeFigures,
@@ -162,4 +163,10 @@ def _why_missing(observation: Observation, path: FigurePath) -> str:
         reason = observation.missing.get(str(candidate))
         if reason:
             return reason
-    return observation.missing.get(path.section, "this backend does not count it")
+    if path.section == "vmstat" and path.name not in observation.vmstat:
+        return f"it has no such counter; {meant(path.name, observation.vmstat, 'counters')}"
+    if path.section == "mthp" and path.name not in observation.mthp.get(path.subject, {}):
+        known = [f"{size}.{name}" for size, counts in observation.mthp.items() for name in counts]
+        wanted = f"{path.subject}.{path.name}"
+        return f"it has no such counter; {meant(wanted, known, 'counters')}"
+    return observation.missing.get(path.section, "it does not count this")

@@ -80,7 +80,10 @@ class Observation(msgspec.Struct, kw_only=True):
 
 
 class StepOutcome(msgspec.Struct, kw_only=True):
-    """What a step did that an observation does not show, in one line: who was killed, what an error said."""
+    """What a step did that an observation does not show, in one line: who was killed, what an error said.
+
+    `step` is its index in `Scenario.steps`, from 0; `Scenario.where()` names it for a reader.
+    """
 
     step: int
     do: str

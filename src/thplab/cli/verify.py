@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""`thplab verify SCENARIO... --kernel IMAGE`: the model held against real kernels."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from thplab.backends import model, vm
+from thplab.cli.output import check_writable, write_text
+from thplab.cli.scenario_argument import find_scenario
+from thplab.compare.verify import Verification, verify
+from thplab.scenario.library import library_files
+from thplab.scenario.loader import load
+from thplab.scenario.schema import Scenario
+
+__all__ = ["configure", "execute"]
+
+_SHOWN = 40
+_KINDS = (
+    ("equal", "equal"),
+    ("within", "within tolerance"),
+    ("different", "different"),
+    ("incomparable", "not comparable"),
+    ("unseen", "seen by one only"),
+)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's options."""
+    parser.add_argument(
+        "scenarios",
+        nargs="*",
+        metavar="SCENARIO",
+        help="files, or names of the library's scenarios; none: the whole library",
+    )
+    parser.add_argument(
+        "--kernel",
+        dest="kernels",
+        action="append",
+        required=True,
+        metavar="IMAGE",
+        help="a kernel image, or debian:6.12; may be given several times",
+    )
+    parser.add_argument(
+        "--all",
+        dest="everything",
+        action="store_true",
+        help="show each figure with its rule, not only those that differ",
+    )
+    parser.add_argument("--format", choices=("table", "json"), default="table")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE, whole or not at all")
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run the scenarios on both, and say how they agree; 1 if they do not."""
+    if options.scenarios:
+        scenarios = [find_scenario(name) for name in options.scenarios]
+    else:
+        scenarios = [load(path) for path in library_files()]
+    check_writable(options.output)
+    verifications: list[Verification] = []
+    for kernel in options.kernels:
+        found = _verify_on(scenarios, kernel)
+        verifications.extend(found)
+        if options.format == "table" and options.output is None:
+            sys.stdout.write(_text(found, everything=options.everything))
+            sys.stdout.flush()
+    if options.format == "json":
+        text = msgspec.json.format(msgspec.json.encode(verifications)).decode() + "\n"
+        write_text(options.output, text)
+    elif options.output is not None:
+        write_text(options.output, _text(verifications, everything=options.everything))
+    return 1 if any(verification.failed for verification in verifications) else 0
+
+
+def _verify_on(scenarios: Sequence[Scenario], kernel: str) -> list[Verification]:
+    runs = vm.run_batch(scenarios, kernel)
+    return [
+        verify(scenario, model.run(scenario, run.design), run)
+        for scenario, run in zip(scenarios, runs, strict=True)
+    ]
+
+
+def _text(verifications: Iterable[Verification], *, everything: bool) -> str:
+    lines: list[str] = []
+    for one in verifications:
+        counts = one.counts
+        summary = ", ".join(f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind])
+        verdict = "FAILED" if one.failed else "agrees"
+        lines.append(f"{verdict}  {one.scenario} on {one.kernel} ({one.design}): {summary}")
+        shown = one.figures if everything else one.differences[:_SHOWN]
+        for figure in shown:
+            values = f"model {_value(figure.model)}, kernel {_value(figure.kernel)}"
+            words = dict(_KINDS)[figure.judgement]
+            lines.append(f"    {figure.moment}: {figure.figure}: {values}: {words} ({figure.why})")
+        if not everything and len(one.differences) > _SHOWN:
+            lines.append(f"    and {len(one.differences) - _SHOWN} more; --all shows them")
+        lines.extend(f"    claim failed: {claim}" for claim in one.failed_claims)
+        lines.extend(f"    warning: {warning}" for warning in one.warnings)
+        if everything:
+            lines.extend(f"    note: {note}" for note in one.notes)
+    return "\n".join(lines) + "\n" if lines else ""
+
+
+def _value(value: int | None) -> str:
+    return "-" if value is None else str(value)
