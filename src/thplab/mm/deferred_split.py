@@ -21,6 +21,11 @@ from thplab.mm.shrinker import (
     ShrinkControl,
     Shrinker,
 )
+from thplab.mm.vmstat import (
+    MTHP_STAT_NR_ANON_PARTIALLY_MAPPED,
+    MTHP_STAT_SPLIT_DEFERRED,
+    THP_DEFERRED_SPLIT_PAGE,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -127,9 +132,9 @@ class DeferredSplitQueue(Shrinker):
                 folio.set_flag(PG_PARTIALLY_MAPPED)
                 vmstat = self.machine.vmstat
                 if folio.order == HPAGE_PMD_ORDER:
-                    vmstat.count("thp_deferred_split_page")
-                vmstat.mod_mthp(folio.order, "split_deferred", 1)
-                vmstat.mod_mthp(folio.order, "nr_anon_partially_mapped", 1)
+                    vmstat.count(THP_DEFERRED_SPLIT_PAGE)
+                vmstat.mod_mthp(folio.order, MTHP_STAT_SPLIT_DEFERRED, 1)
+                vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON_PARTIALLY_MAPPED, 1)
         elif folio.test_partially_mapped():
             warn_once(
                 "WARNING: deferred_split_folio(): partially mapped folio queued as entirely mapped"
@@ -139,7 +144,7 @@ class DeferredSplitQueue(Shrinker):
         """Clear the flag, and count it, if it is set. Under the queue's lock, or with the count frozen."""
         if folio.test_partially_mapped():
             folio.clear_flag(PG_PARTIALLY_MAPPED)
-            self.machine.vmstat.mod_mthp(folio.order, "nr_anon_partially_mapped", -1)
+            self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON_PARTIALLY_MAPPED, -1)
 
     def check_unqueue(self, folio: Folio) -> None:
         """The WARN_ONs of unqueue: nobody may hold a reference, and the folio's cgroup must be known."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thplab.mm.folio import BasePages, Folio, HPAGE_PMD_NR
+from thplab.mm.folio import HPAGE_PMD_NR, BasePages, Folio
 from thplab.mm.mm_struct import PteMap, Task, Vma
 from thplab.mm.rmap import add_mapped
 

@@ -32,6 +32,21 @@ from thplab.mm.gfp import (
 )
 from thplab.mm.mm_struct import PteMap, Task, Vma
 from thplab.mm.rmap import add_mapped
+from thplab.mm.vmstat import (
+    MTHP_STAT_ANON_FAULT_ALLOC,
+    MTHP_STAT_ANON_FAULT_FALLBACK,
+    MTHP_STAT_ANON_FAULT_FALLBACK_CHARGE,
+    MTHP_STAT_NR_ANON,
+    MTHP_STAT_SPLIT,
+    MTHP_STAT_SPLIT_FAILED,
+    THP_FAULT_ALLOC,
+    THP_FAULT_FALLBACK,
+    THP_FAULT_FALLBACK_CHARGE,
+    THP_SPLIT_PAGE,
+    THP_SPLIT_PAGE_FAILED,
+    THP_SPLIT_PMD,
+    THP_UNDERUSED_SPLIT_PAGE,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -92,8 +107,8 @@ class HugeMemory:
         machine.lru.folio_add_lru(folio)
         vma.slots[slot] = folio
         vma.mm.nr_anon += HPAGE_PMD_NR
-        machine.vmstat.count("thp_fault_alloc")
-        machine.vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_alloc", 1)
+        machine.vmstat.count(THP_FAULT_ALLOC)
+        machine.vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_ALLOC, 1)
         self.deferred_split_folio(folio, False)
         lock.unlock()
         return folio
@@ -108,28 +123,28 @@ class HugeMemory:
             HPAGE_PMD_ORDER, nid, machine.memory.nodemask(task, vma), gfp
         )
         if found < 0:
-            vmstat.count("thp_fault_fallback")
-            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
+            vmstat.count(THP_FAULT_FALLBACK)
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_FALLBACK, 1)
             return None
         folio = Folio(HPAGE_PMD_ORDER, found)
         if not machine.charges.charge_folio(folio, task.memcg, gfp, vma.mm):
             machine.lru.folio_put(folio)
-            vmstat.count("thp_fault_fallback")
-            vmstat.count("thp_fault_fallback_charge")
-            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
-            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback_charge", 1)
+            vmstat.count(THP_FAULT_FALLBACK)
+            vmstat.count(THP_FAULT_FALLBACK_CHARGE)
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_FALLBACK, 1)
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_FALLBACK_CHARGE, 1)
             return None
         if not machine.deferred_split.prepare(folio):
             machine.lru.folio_put(folio)
-            vmstat.count("thp_fault_fallback")
-            vmstat.mod_mthp(HPAGE_PMD_ORDER, "anon_fault_fallback", 1)
+            vmstat.count(THP_FAULT_FALLBACK)
+            vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_FALLBACK, 1)
             return None
         return folio
 
     def split_huge_pmd(self, vma: Vma, slot: i64, folio: Folio) -> PteMap:
         """__split_huge_pmd(): the PMD becomes 512 page table entries, each with a reference of its own."""
         machine = self.machine
-        machine.vmstat.count("thp_split_pmd")
+        machine.vmstat.count(THP_SPLIT_PMD)
         folio.get(HPAGE_PMD_NR - 1)
         add_mapped(folio, FULL_MASK)
         machine.rmap.folio_remove_rmap_pmd(folio)
@@ -191,7 +206,7 @@ class HugeMemory:
             return False
         split = self.split_folio(folio)
         if split and underused:
-            self.machine.vmstat.count("thp_underused_split_page")
+            self.machine.vmstat.count(THP_UNDERUSED_SPLIT_PAGE)
         folio.unlock()
         return split
 
@@ -215,8 +230,8 @@ class HugeMemory:
         else:
             self._remap(folio, entries)
         if order == HPAGE_PMD_ORDER:
-            vmstat.count("thp_split_page" if frozen else "thp_split_page_failed")
-        vmstat.mod_mthp(order, "split" if frozen else "split_failed", 1)
+            vmstat.count(THP_SPLIT_PAGE if frozen else THP_SPLIT_PAGE_FAILED)
+        vmstat.mod_mthp(order, MTHP_STAT_SPLIT if frozen else MTHP_STAT_SPLIT_FAILED, 1)
         return frozen
 
     def _unmap(self, folio: Folio) -> list[tuple[Vma, PteMap]]:
@@ -235,7 +250,7 @@ class HugeMemory:
             entry: PteMap | None
             if here is folio:
                 # The PMD goes as a whole: nothing looks partly mapped on the way.
-                machine.vmstat.count("thp_split_pmd")
+                machine.vmstat.count(THP_SPLIT_PMD)
                 machine.rmap.folio_remove_rmap_pmd(folio)
                 entry = PteMap(folio, FULL_MASK, None)
                 vma.slots[slot] = entry
@@ -291,7 +306,7 @@ class HugeMemory:
             self._remap_split(vma, entry, pages, zeros)
             lock.unlock()
         kept: i64 = pages.mapped.bit_count()
-        machine.vmstat.mod_mthp(folio.order, "nr_anon", -1)
+        machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON, -1)
         node = machine.pages.nodes[folio.nid]
         freed = nr_pages - kept
         machine.rmap.mod_anon(pages, kept, 0)

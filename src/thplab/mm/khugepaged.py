@@ -17,6 +17,10 @@ from thplab.mm.folio import (
 )
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM
 from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.vmstat import (
+    THP_COLLAPSE_ALLOC,
+    THP_COLLAPSE_ALLOC_FAILED,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -160,9 +164,9 @@ class Khugepaged:
         gfp = GFP_DIRECT_RECLAIM
         found = machine.pages.alloc_huge(HPAGE_PMD_ORDER, nid, None, gfp)
         if found < 0:
-            machine.vmstat.count("thp_collapse_alloc_failed")
+            machine.vmstat.count(THP_COLLAPSE_ALLOC_FAILED)
             return SCAN_ALLOC_HUGE_PAGE_FAIL
-        machine.vmstat.count("thp_collapse_alloc")
+        machine.vmstat.count(THP_COLLAPSE_ALLOC)
         folio = Folio(HPAGE_PMD_ORDER, found)
         if not machine.charges.charge_folio(folio, task.memcg, gfp, task.mm):
             machine.lru.folio_put(folio)

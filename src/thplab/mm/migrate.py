@@ -20,6 +20,10 @@ from thplab.mm.folio import (
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL
 from thplab.mm.memory import lowest_bits
 from thplab.mm.mm_struct import PteMap, Vma
+from thplab.mm.vmstat import (
+    THP_MIGRATION_FAIL,
+    THP_MIGRATION_SUCCESS,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -60,7 +64,7 @@ class Migration:
         machine = self.machine
         found = machine.pages.alloc_huge(src.order, nid, [int(nid)], GFP_DIRECT_RECLAIM)
         if found < 0:
-            machine.vmstat.count("thp_migration_fail")
+            machine.vmstat.count(THP_MIGRATION_FAIL)
             return False
         dst = Folio(src.order, found, 0)
         src.get()
@@ -76,7 +80,7 @@ class Migration:
             src.unlock()
             machine.lru.folio_put(src)
             self._discard(dst)
-            machine.vmstat.count("thp_migration_fail")
+            machine.vmstat.count(THP_MIGRATION_FAIL)
             return False
         # Frozen, and still charged: the queue it is on can be found.
         machine.huge_memory.folio_unqueue_deferred_split(src)
@@ -100,7 +104,7 @@ class Migration:
         src.unlock()
         machine.lru.folio_put(src)
         machine.lru.folio_put(dst)
-        machine.vmstat.count("thp_migration_success")
+        machine.vmstat.count(THP_MIGRATION_SUCCESS)
         return True
 
     def _discard(self, dst: Folio) -> None:

@@ -10,6 +10,9 @@ from mypy_extensions import i64
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import MPOL_BIND
 from thplab.mm.mm_struct import Task
+from thplab.mm.vmstat import (
+    OOM_KILL,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -86,7 +89,7 @@ class Oom:
                 points = score
         if worst is None:
             return False
-        self.machine.vmstat.count("oom_kill")
+        self.machine.vmstat.count(OOM_KILL)
         self.machine.charges.count_event(worst.memcg, "oom_kill")
         self.killed.append((worst.name, why))
         self.machine.exit(worst)

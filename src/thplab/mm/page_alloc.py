@@ -16,6 +16,9 @@ from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
 from thplab.mm.folio import PAGE_SIZE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY
+from thplab.mm.vmstat import (
+    ALLOCSTALL_NORMAL,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -192,7 +195,7 @@ class PageAllocator:
                 return taken
             if not gfp & GFP_DIRECT_RECLAIM:
                 return -1, 0
-            self.machine.vmstat.count("allocstall_normal")
+            self.machine.vmstat.count(ALLOCSTALL_NORMAL)
             progress = self.machine.vmscan.try_to_free_pages(nid, nodemask)
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:

@@ -20,6 +20,9 @@ from thplab.mm.folio import (
     Mapped,
 )
 from thplab.mm.mm_struct import AnonVma
+from thplab.mm.vmstat import (
+    MTHP_STAT_NR_ANON,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -89,7 +92,7 @@ class Rmap:
     def folio_add_new_anon_rmap(self, folio: Folio) -> None:
         """folio_add_new_anon_rmap() of a PMD-sized folio: mapped whole, by a PMD."""
         folio.entire_mapcount = 1
-        self.machine.vmstat.mod_mthp(folio.order, "nr_anon", 1)
+        self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON, 1)
         self.mod_anon(folio, folio.nr_pages, folio.nr_pages)
 
     def folio_add_anon_rmap_pmd(self, folio: Folio) -> None:

@@ -30,6 +30,9 @@ from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker_info import SHRINKER_UNIT_BITS, ShrinkerInfo, ShrinkerUnit
+from thplab.mm.vmstat import (
+    SLABS_SCANNED,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -292,7 +295,7 @@ class Shrinkers:
             if result == SHRINK_STOP:
                 break
             freed += result
-            self.machine.vmstat.count("slabs_scanned", sc.nr_scanned)
+            self.machine.vmstat.count(SLABS_SCANNED, sc.nr_scanned)
             total -= sc.nr_scanned
             scanned += sc.nr_scanned
         left = min(max(nr + delta - scanned, 0), 2 * freeable)

@@ -10,6 +10,9 @@ from mypy_extensions import i64
 from thplab.cpu.errors import KernelBug
 from thplab.mm.folio import PG_LRU, BasePages, Folio
 from thplab.mm.rmap import remove_mapped
+from thplab.mm.vmstat import (
+    MTHP_STAT_NR_ANON,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -59,7 +62,7 @@ class Lru:
         huge_memory = self.machine.huge_memory
         huge_memory.folio_unqueue_deferred_split(folio)
         if folio.anon_vma is not None:
-            self.machine.vmstat.mod_mthp(folio.order, "nr_anon", -1)
+            self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON, -1)
         self.machine.charges.uncharge_folio(folio)
         self.machine.pages.nodes[folio.nid].give(folio.nr_pages)
         folio.poison()

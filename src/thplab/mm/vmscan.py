@@ -14,6 +14,9 @@ from mypy_extensions import i64
 
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import DEF_PRIORITY
+from thplab.mm.vmstat import (
+    PAGEOUTRUN,
+)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -124,7 +127,7 @@ class Vmscan:
     def _balance_pgdat(self, nid: i64) -> None:
         """balance_pgdat(): down to priority 1, never 0; memory.low is broken only in a second round."""
         node = self.machine.pages.nodes[nid]
-        self.machine.vmstat.count("pageoutrun")
+        self.machine.vmstat.count(PAGEOUTRUN)
         sc = ScanControl(None, max(node.wmark_high, SWAP_CLUSTER_MAX))
         while True:
             while sc.priority >= 1:
