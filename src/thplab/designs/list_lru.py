@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
-from thplab.cpu.list_head import ListHead, list_del_init
+from thplab.cpu.list_head import ListHead, list_del_init, list_release
 from thplab.cpu.spinlock import IRQ, LockClass
-from thplab.mm.deferred_split import DeferredSplitQueue
+from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
 from thplab.mm.folio import PG_ANON, Folio, folio_memcg
 from thplab.mm.list_lru import (
+    DEAD,
     LRU_REMOVED,
     Isolate,
     ListLru,
@@ -73,6 +74,20 @@ class ListLruQueue(DeferredSplitQueue):
         """thp_shrinker_exit(): shrinker_free() waits for its callers; only then may the lists go."""
         self.machine.shrinkers.free(self)
         self.the_lru().destroy()
+
+    def lists(self) -> list[QueueList]:
+        """The sublists."""
+        lru = self.the_lru()
+        return [
+            QueueList(one, one.nr_items, one.nid, one.memcg, lru.memcg_aware, one.nr_items == DEAD)
+            for one in lru.sublists()
+        ]
+
+    def release(self) -> None:
+        """Unlink all entries: a list_lru that is not memcg-aware is in no register of the machine."""
+        if self.lru is not None:
+            for one in self.lru.sublists():
+                list_release(one)
 
     def the_lru(self) -> ListLru:
         """The list_lru, once started."""

@@ -21,7 +21,7 @@ from thplab.cpu.list_head import (
 )
 from thplab.cpu.ops import READ, WRITE
 from thplab.cpu.spinlock import IRQSAVE, LockClass, SpinLock
-from thplab.mm.deferred_split import DeferredSplitQueue
+from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
 from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (
@@ -66,17 +66,32 @@ class DeferredSplit(ListHead):
 
 
 class SplitQueue(DeferredSplitQueue):
-    """deferred_split_queue of struct mem_cgroup and struct pglist_data."""
+    """deferred_split_queue of struct mem_cgroup and struct pglist_data.
+
+    Attributes:
+        hands_over: whether an offline cgroup's queue becomes its parent's.
+    """
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(
             machine, SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE | SHRINKER_NONSLAB
         )
         self.reparents_lru_folios = False
+        self.hands_over: bool = False
         self.of_node: list[DeferredSplit] = [
             DeferredSplit(None) for _ in range(machine.nr_nodes)
         ]
         self.of_memcg: list[DeferredSplit | None] = []
+
+    def lists(self) -> list[QueueList]:
+        """The queues that there are."""
+        found = []
+        for queue in self.of_node + self.of_memcg:
+            if queue is not None:
+                memcg = queue.memcg
+                dead = self.hands_over and memcg is not None and not memcg.online()
+                found.append(QueueList(queue, queue.split_queue_len, -1, memcg, True, dead))
+        return found
 
     def release(self) -> None:
         """Unlink all entries."""

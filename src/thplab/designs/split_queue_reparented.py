@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
@@ -14,6 +14,9 @@ from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
 __all__ = ["SplitQueueReparented"]
 
 FOLIO_BATCH_SIZE: Final[i64] = 31
@@ -21,6 +24,10 @@ FOLIO_BATCH_SIZE: Final[i64] = 31
 
 class SplitQueueReparented(SplitQueue):
     """As before 6.19, with batches in the place of the list on the stack, and reparenting."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        self.hands_over = True
 
     def lock_queue(self, memcg: MemCgroup | None, nid: i64) -> DeferredSplit:
         """split_queue_lock_irqsave(): the queue of the nearest cgroup that is not dying.

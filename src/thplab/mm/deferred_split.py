@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import warn_once
+from thplab.cpu.list_head import ListHead
 from thplab.mm.folio import HPAGE_PMD_ORDER, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (
@@ -30,7 +31,35 @@ from thplab.mm.vmstat import (
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["DeferredSplitQueue", "NoQueue"]
+__all__ = ["DeferredSplitQueue", "NoQueue", "QueueList"]
+
+
+class QueueList:
+    """One list of a design, as an inspector sees it.
+
+    Attributes:
+        head: its head. length: what the design believes that it has.
+        nid: the node of its folios; -1: any node.
+        memcg: whose it is; None: the root's, or that of no cgroup.
+        of_memcg: it is one cgroup's; else it has the folios of all.
+        dead: it was handed over to the parent's, and must be empty for ever.
+    """
+
+    def __init__(
+        self,
+        head: ListHead,
+        length: i64,
+        nid: i64 = -1,
+        memcg: MemCgroup | None = None,
+        of_memcg: bool = True,
+        dead: bool = False,
+    ) -> None:
+        self.head: ListHead = head
+        self.length: i64 = length
+        self.nid: i64 = nid
+        self.memcg: MemCgroup | None = memcg
+        self.of_memcg: bool = of_memcg
+        self.dead: bool = dead
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -119,6 +148,13 @@ class DeferredSplitQueue(Shrinker):
 
         List_lrus have been reparented already, by memcg_reparent_list_lrus().
         """
+
+    def lists(self) -> list[QueueList] | None:
+        """All lists of the design, for inspection; None: it does not show them.
+
+        thplab.mm.invariants checks with them that each queued folio is where it belongs.
+        """
+        return None
 
     def release(self) -> None:
         """Unlink everything from lists of the design's own, without any check: the machine goes."""
