@@ -17,7 +17,7 @@ from thplab.scenario.schema import Scenario
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-__all__ = ["chosen_designs", "model_runs"]
+__all__ = ["Watched", "chosen_designs", "model_runs"]
 
 PATIENCE_SECONDS = 1.0
 """A run that is over by then shows no progress."""
@@ -41,12 +41,12 @@ def model_runs(scenario: Scenario, wanted: Sequence[str]) -> list[Run]:
     """Run the scenario on the model, once for each design."""
     runs = []
     for design in chosen_designs(wanted):
-        with _Watched(design) as watched:
+        with Watched(design) as watched:
             runs.append(model.run(scenario, design, progress=watched))
     return runs
 
 
-class _Watched:
+class Watched:
     """Called with each step; shows a bar on a terminal's standard error when it takes long."""
 
     def __init__(self, title: str) -> None:

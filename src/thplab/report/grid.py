@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from rich.align import VerticalAlignMethod
-from rich.console import RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.padding import Padding
-from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
@@ -44,7 +43,7 @@ class Grid:
     def heading(self, label: Text) -> list[RenderableType]:
         """The heading of a table."""
         texts = [Text(heading, style="bold") for heading in self.headings]
-        return [self._table([(label, texts)], vertical="bottom"), self._fit(Rule(style="dim"))]
+        return [self._table([(label, texts)], vertical="bottom"), self._fit(_Line())]
 
     def block(self, rows: Iterable[tuple[Text, Sequence[Text]]]) -> RenderableType:
         """Lines: a label, then a value for each column."""
@@ -72,6 +71,13 @@ class Grid:
     def _fit(self, renderable: RenderableType) -> RenderableType:
         # A line that is wider than it needs to be loses the reader.
         return Constrain(renderable, _LABEL_WIDTH + sum(width + _GAP for width in self.widths))
+
+
+class _Line:
+    """A line over the whole width, of what the terminal's encoding has."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield Text(("-" if options.ascii_only else "─") * options.max_width, style="dim")
 
 
 def _broken(title: str) -> str:

@@ -36,8 +36,7 @@ def _outcomes(comparison: Comparison) -> Iterator[Text]:
         for column in comparison.columns
     ]
     if len({tuple(outcomes) for _, outcomes in by_column}) == 1:
-        where = comparison.scenario.where
-    by_column = [("", by_column[0][1])]
+        by_column = [("", by_column[0][1])]
     for title, outcomes in by_column:
         for outcome in outcomes[:MOST_OUTCOMES]:
             yield Text(title + outcome)

@@ -41,7 +41,9 @@ def print_comparison(
     if console.is_terminal:
         _print(comparison, console, everything=everything)
     else:
-        console.file.write(comparison_text(comparison, everything=everything))
+        text = comparison_text(comparison, everything=everything)
+        plain = not console.encoding.startswith("utf")
+        console.file.write(text.replace("─", "-") if plain else text)
 
 
 def comparison_text(

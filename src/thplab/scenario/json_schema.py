@@ -37,11 +37,14 @@ def json_schema() -> dict[str, Any]:
     # The loader fills this in; a file does not have it.
     del definitions["Scenario"]["properties"]["origins"]
     _allow_ranges(definitions)
-    return {
+    whole = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "thplab scenario",
         **content,
     }
+    # Defaults that are tuples become lists, as in any reader's hands.
+    decoded: dict[str, Any] = json.loads(json.dumps(whole))
+    return decoded
 
 
 def _custom(kind: type) -> dict[str, Any]:

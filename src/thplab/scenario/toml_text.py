@@ -35,16 +35,18 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise ScenarioError("not a path of a file", "give the path of a scenario file") from None
     except OSError as error:
         raise _cannot_read(error) from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise _cannot_read(IsADirectoryError(errno.EISDIR, "is a directory"))
         if not stat.S_ISREG(mode):
             raise ScenarioError("not a regular file", "give the path of a scenario file")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
             content = file.read(LARGEST_FILE + 1)
-        except OSError as error:
-            raise _cannot_read(error) from None
+    except OSError as error:
+        raise _cannot_read(error) from None
+    finally:
+        os.close(descriptor)
     if len(content) > LARGEST_FILE:
         raise ScenarioError(
             f"the file is larger than {LARGEST_FILE >> 10} KiB",

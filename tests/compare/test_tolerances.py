@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The rule of each figure between the model and a kernel."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thplab.compare.tolerances import Rule, judge, rule_for
+from thplab.mm.vmstat import MTHP_STATS, VM_EVENTS
+from thplab.scenario.figures import FIGURES
+
+EXACT = Rule("exact", "")
+WITHIN = Rule("within", "", 8)
+INCOMPARABLE = Rule("incomparable", "")
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "kind"),
+    [
+        ("cgroups", "queue", "exact"),
+        ("regions", "huge", "exact"),
+        ("regions", "swapped", "exact"),
+        ("vmstat", "thp_split_page", "exact"),
+        ("vmstat", "oom_kill", "exact"),
+        ("mthp", "split_deferred", "exact"),
+        ("cgroups", "anon", "within"),
+        ("nodes", "anon", "within"),
+        ("nodes", "free", "incomparable"),
+        ("vmstat", "slabs_scanned", "incomparable"),
+        ("vmstat", "pgscan_kswapd", "incomparable"),
+        ("vmstat", "pgscan_direct", "incomparable"),
+        ("vmstat", "allocstall_normal", "incomparable"),
+        ("vmstat", "some_new_counter", "incomparable"),
+    ],
+)
+def test_a_figure_has_its_rule(section: str, name: str, kind: str) -> None:
+    assert rule_for(section, name).kind == kind
+
+
+def test_every_figure_has_a_rule_with_a_reason() -> None:
+    figures = [(section, name) for section, names in FIGURES.items() for name in names]
+    figures += [("vmstat", name) for name in VM_EVENTS]
+    figures += [("mthp", name) for name in MTHP_STATS]
+    for section, name in figures:
+        rule = rule_for(section, name)
+        assert rule.why
+        assert (rule.tolerance > 0) == (rule.kind == "within")
+        assert "no rule is stated" not in rule.why or section == "vmstat"
+
+
+def test_the_root_cgroup_has_the_hosts_own_processes_too() -> None:
+    assert rule_for("cgroups", "huge", subject="/victim").kind == "exact"
+    assert rule_for("cgroups", "huge", subject="/").kind == "within"
+    assert rule_for("cgroups", "queue", subject="/").kind == "exact"
+
+
+def test_khugepaged_awake_moves_what_it_rebuilds_and_nothing_else() -> None:
+    assert rule_for("regions", "huge", khugepaged_awake=True) == rule_for(
+        "regions", "split", khugepaged_awake=True
+    )
+    assert rule_for("regions", "huge", khugepaged_awake=True).tolerance == 8
+    assert rule_for("vmstat", "thp_split_page", khugepaged_awake=True).kind == "exact"
+    assert rule_for("cgroups", "anon", khugepaged_awake=True).kind == "within"
+
+
+@pytest.mark.parametrize(
+    ("rule", "one", "other", "judgement"),
+    [
+        (EXACT, 64, 64, "equal"),
+        (EXACT, 64, 63, "different"),
+        (WITHIN, 64, 64, "equal"),
+        (WITHIN, 64, 56, "within"),
+        (WITHIN, 64, 55, "different"),
+        (INCOMPARABLE, 64, 64, "incomparable"),
+        (EXACT, None, None, "unseen"),
+        (INCOMPARABLE, None, 3, "unseen"),
+        (EXACT, 0, None, "unseen"),
+    ],
+)
+def test_two_values_are_judged_by_the_rule(
+    rule: Rule, one: int | None, other: int | None, judgement: str
+) -> None:
+    assert judge(rule, one, other) == judgement
+
+
+@given(
+    st.sampled_from([EXACT, WITHIN, INCOMPARABLE]),
+    st.none() | st.integers(0, 100),
+    st.none() | st.integers(0, 100),
+)
+def test_judging_does_not_depend_on_who_is_first(
+    rule: Rule, one: int | None, other: int | None
+) -> None:
+    assert judge(rule, one, other) == judge(rule, other, one)
