@@ -22,6 +22,7 @@ __all__ = ["MAX_RECLAIM_RETRIES", "Charges"]
 
 MAX_RECLAIM_RETRIES: Final[i64] = 16
 MEMCG_CHARGE_BATCH: Final[i64] = 64
+COSTLY_NR_PAGES: Final[i64] = 8  # 1 << PAGE_ALLOC_COSTLY_ORDER
 
 
 class Charges:
@@ -59,11 +60,14 @@ class Charges:
                 continue
             if gfp & GFP_NORETRY:
                 return False
-            if reclaimed and nr_pages <= 8:
+            if reclaimed and nr_pages <= COSTLY_NR_PAGES:
                 continue
             if retries > 0:
                 retries -= 1
                 continue
+            # mem_cgroup_oom(): nobody is killed so that a huge page may be charged; it falls back.
+            if nr_pages > COSTLY_NR_PAGES:
+                return False
             if not machine.oom.mem_cgroup_out_of_memory(limited):
                 return False
             retries = MAX_RECLAIM_RETRIES

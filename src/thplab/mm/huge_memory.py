@@ -261,7 +261,7 @@ class HugeMemory:
                     entry = entry.next
                 if entry is not None:
                     dropped = entry.mask.bit_count()
-                    self._remove_one_by_one(folio, entry.mask)
+                    self.remove_one_by_one(folio, entry.mask)
             if entry is not None:
                 entry.migrating = True
                 found.append((vma, entry))
@@ -270,7 +270,7 @@ class HugeMemory:
                 folio.put_testzero(dropped)
         return found
 
-    def _remove_one_by_one(self, folio: Folio, mask: int) -> None:
+    def remove_one_by_one(self, folio: Folio, mask: int) -> None:
         """try_to_migrate_one() goes entry by entry: the first one flags a folio that was not flagged yet."""
         rmap = self.machine.rmap
         if not folio.flags & PG_PARTIALLY_MAPPED:
@@ -330,8 +330,9 @@ class HugeMemory:
 
     def _remap_split(self, vma: Vma, entry: PteMap, pages: BasePages, zeros: int) -> None:
         """remap_page() after the split: to the base pages, or to the shared zero page."""
-        to_zero = entry.mask & zeros
-        data = entry.mask & ~zeros
+        # An mlocked region keeps pages of its own.
+        to_zero = 0 if vma.locked else entry.mask & zeros
+        data = entry.mask & ~to_zero
         if data:
             entry.owner = pages
             entry.mask = data

@@ -179,7 +179,10 @@ class MemCgroupTree:
         self.reparents_lru_folios: bool = True
         # Never online in the sense of having lists of its own: its lists are the nodes'.
         self.root: MemCgroup = MemCgroup(machine, "/", None, -1, self._new_ino())
-        self.root.nodeinfo = [MemCgroupPerNode(None) for _ in range(machine.nr_nodes)]
+        shrinkers = machine.shrinkers
+        self.root.nodeinfo = [
+            MemCgroupPerNode(shrinkers.alloc_info()) for _ in range(machine.nr_nodes)
+        ]
         self.root.flags = CSS_ONLINE
         self.by_path["/"] = self.root
 

@@ -29,6 +29,12 @@ class Mempolicy:
         self.nodes: list[int] = sorted(nodes)
         self.il_prev: i64 = self.nodes[-1] if self.nodes else 0
 
+    def dup(self) -> Mempolicy:
+        """mpol_dup(): a forked task takes turns of its own, from where its parent is."""
+        copy = Mempolicy(self.mode, self.nodes)
+        copy.il_prev = self.il_prev
+        return copy
+
     def nodemask(self) -> list[int] | None:
         """policy_nodemask(): the only nodes that may be used, or None for any."""
         return self.nodes if self.mode == MPOL_BIND else None
@@ -43,8 +49,6 @@ class Mempolicy:
         """
         if self.mode == MPOL_PREFERRED:
             return self.nodes[0]
-        if self.mode == MPOL_BIND:
-            return here if int(here) in self.nodes else self.nodes[0]
         if self.mode == MPOL_INTERLEAVE:
             if index >= 0:
                 return self.nodes[index % len(self.nodes)]

@@ -17,7 +17,7 @@ from thplab.mm.folio import (
     BasePages,
     Folio,
 )
-from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL
+from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_THISNODE
 from thplab.mm.memory import lowest_bits
 from thplab.mm.mm_struct import PteMap, Vma
 from thplab.mm.vmstat import (
@@ -136,7 +136,7 @@ class Migration:
                     link = link.next
                 if link is not None:
                     dropped = link.mask.bit_count()
-                    machine.rmap.folio_remove_rmap_ptes(folio, link.mask)
+                    machine.huge_memory.remove_one_by_one(folio, link.mask)
                     link.migrating = True
                     found.append((vma, link, False))
             lock.unlock()
@@ -170,7 +170,9 @@ class Migration:
         if owner.more_mapped:
             mask &= ~owner.more_mapped[0]
         while mask:
-            found, count = machine.pages.alloc_base(nid, [int(nid)], mask.bit_count(), GFP_KERNEL, None)
+            found, count = machine.pages.alloc_base(
+                nid, [int(nid)], mask.bit_count(), GFP_KERNEL | GFP_THISNODE, None
+            )
             if found < 0:
                 return
             chosen = lowest_bits(mask, count)

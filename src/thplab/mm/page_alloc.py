@@ -15,7 +15,7 @@ from mypy_extensions import i64
 from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
 from thplab.mm.folio import PAGE_SIZE
-from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY
+from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY, GFP_THISNODE
 from thplab.mm.vmstat import (
     ALLOCSTALL_NORMAL,
 )
@@ -200,7 +200,8 @@ class PageAllocator:
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:
                 return taken
-            if gfp & GFP_NORETRY:
+            # __alloc_pages_may_oom(): nobody is killed for a node that need not be the one.
+            if gfp & (GFP_NORETRY | GFP_THISNODE):
                 return -1, 0
             # should_reclaim_retry(): nothing was reclaimed, and what is free does not reach the min watermark.
             if not progress and not self.machine.oom.out_of_memory(nodemask):

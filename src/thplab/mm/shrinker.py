@@ -217,10 +217,11 @@ class Shrinkers:
 
     def set_shrinker_bit(self, memcg: MemCgroup | None, nid: i64, shrinker_id: i64) -> None:
         """set_shrinker_bit(): reclaim of (memcg, nid) has something to ask this shrinker for."""
-        if shrinker_id < 0 or memcg is None:
+        # The root has deferred counts, but nobody asks for its bits.
+        if shrinker_id < 0 or memcg is None or memcg is self.machine.memcg.root:
             return
         info = memcg.nodeinfo[nid].shrinker_info
-        if info is None:  # the root
+        if info is None:
             return
         rcu = self.machine.rcu
         rcu.read_lock()
@@ -259,7 +260,8 @@ class Shrinkers:
         memcg = sc.memcg
         if memcg is None or not shrinker.memcg_aware:
             return None
-        info = memcg.nodeinfo[sc.nid].shrinker_info
+        nid: i64 = sc.nid if shrinker.flags & SHRINKER_NUMA_AWARE else 0
+        info = memcg.nodeinfo[nid].shrinker_info
         if info is None or shrinker.id >= info.map_nr_max:
             return None
         return info.unit[shrinker.id // SHRINKER_UNIT_BITS]

@@ -56,14 +56,16 @@ def shrinker_debugfs_scan(
     """A write to the scan file: one call of scan_objects(), with no batches, deferred counts or bits.
 
     Raises:
-        ValueError: no such node (-EINVAL). LookupError: the cgroup is not online (-ENOENT).
+        ValueError: no such node, or a cgroup for a shrinker that knows none (-EINVAL). LookupError: the cgroup is not online (-ENOENT).
     """
     if not 0 <= nid < machine.nr_nodes:
         raise ValueError(f"node {nid} of a machine with {machine.nr_nodes}")
     if nr_to_scan == 0:
         return 0
+    if memcg is not None and not shrinker.memcg_aware:
+        raise ValueError(f"shrinker {shrinker.name} is not memcg-aware here; its inode is 0")
     if shrinker.memcg_aware and (memcg is None or not memcg.online()):
         raise LookupError("the cgroup is not online")
-    sc = ShrinkControl(nid, memcg if shrinker.memcg_aware else None, nr_to_scan)
+    sc = ShrinkControl(nid, memcg, nr_to_scan)
     result: i64 = shrinker.scan_objects(sc)
     return result
