@@ -124,12 +124,40 @@ def test_nothing_asked_for_shows_the_help_with_status_2(
 
 
 def test_a_step_that_fails_while_it_runs_names_file_and_step(tmp_path: Path) -> None:
+    file = tmp_path / "limit.toml"
+    step = '[[steps]]\ndo = "set"\ncgroup = "/job"\nfile = "memory.max"\nvalue = "4M"\n[[claims]]'
+    memory_limit = next(path for path in library_files() if path.stem == "memcg-limit")
+    file.write_text(memory_limit.read_text().replace("[[claims]]", step, 1))
+    result = command("compare", str(file))
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"thplab: {file}: step 8 (set): memory.max of /job")
+    assert "Traceback" not in result.stderr
+
+
+RAISES = """
+from thplab.designs.list_lru import ListLruQueue
+class Queue(ListLruQueue):
+    def enqueue(self, *arguments):
+        raise RuntimeError("boom")
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("class Queue:\n    pass\n", "mine.py:Queue"),
+        ("def f(:\n", "mine.py"),
+        ("", "no class Queue"),
+        (RAISES, "raised RuntimeError: boom"),
+    ],
+)
+def test_a_design_that_is_none_is_status_2(tmp_path: Path, source: str, told: str) -> None:
     design = tmp_path / "mine.py"
-    design.write_text("class Queue:\n    pass\n")
+    design.write_text(source)
     result = command("compare", "cover-letter", "--design", f"{design}:Queue")
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
-    assert "mine.py:Queue" in result.stderr
+    assert told in result.stderr
 
 
 def test_json_goes_to_a_file_whole(tmp_path: Path) -> None:

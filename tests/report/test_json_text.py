@@ -38,6 +38,10 @@ def test_the_json_has_every_figure_and_every_claim() -> None:
         assert [figure["path"] for figure in observation["figures"]] == [
             str(row.path) for row in moment.rows
         ]
+        assert {figure["rule"] for figure in observation["figures"]} == {0}
+    assert content["rules"] == [
+        {"kind": "exact", "tolerance": 0, "why": "the model is deterministic"}
+    ]
     assert len(content["columns"][0]["claims"]) == len(comparison.scenario.claims)
 
 

@@ -65,7 +65,7 @@ def test_a_human_size_is_short_and_within_a_percent(size: int) -> None:
 
 
 def test_human_sizes_look_as_people_write_them() -> None:
-    sizes = [0, 512, 4096, 65 << 20, 934 << 20, 3 << 29, 1 << 30, -(2 << 20)]
+    sizes = [0, 512, 4096, 65 << 20, 934 << 20, 3 << 29, 1 << 30, (1 << 30) - 4096, -(2 << 20)]
     assert [human_size(size) for size in sizes] == [
-        *("0", "512", "4K", "65M", "934M", "1.50G", "1G", "-2M")
+        *("0", "512", "4K", "65M", "934M", "1.50G", "1G", "1.00G", "-2M")
     ]

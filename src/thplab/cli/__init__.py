@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from thplab import __version__
 from thplab.cli.verbs import VERBS, load_verb
-from thplab.scenario.errors import InputError, ThplabError
+from thplab.scenario.errors import InputError, ScenarioError, ThplabError
 
 __all__ = ["main"]
 
@@ -60,7 +60,12 @@ def _run(arguments: Sequence[str]) -> int:
     if chosen is None:
         parser.print_help(sys.stderr)
         return 2
-    return load_verb(chosen).execute(options)
+    try:
+        return load_verb(chosen).execute(options)
+    except ScenarioError as error:
+        # A backend knows the step, and not which file it is from.
+        error.path = error.path or getattr(options, "scenario", "")
+        raise
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ import msgspec
 
 from thplab.compare.comparison import Column, Comparison
 from thplab.compare.rows import Row
+from thplab.compare.tolerances import Rule
 from thplab.scenario.claims import ClaimResult
 from thplab.scenario.schema import Scenario
 
@@ -20,16 +21,19 @@ FORMAT_VERSION = 1
 
 def comparison_json(comparison: Comparison) -> str:
     """The whole Comparison, each figure of each observation; ends with a newline."""
+    rules: dict[Rule, int] = {}
+    observations = [
+        {"label": moment.label, "figures": [_figure(row, rules) for row in moment.rows]}
+        for moment in comparison.moments
+    ]
     content = {
         "format": "thplab comparison",
         "version": FORMAT_VERSION,
         "scenario": comparison.scenario.name,
         "summary": comparison.scenario.summary,
         "columns": [_column(column, comparison.scenario) for column in comparison.columns],
-        "observations": [
-            {"label": moment.label, "figures": [_figure(row) for row in moment.rows]}
-            for moment in comparison.moments
-        ],
+        "observations": observations,
+        "rules": list(rules),
     }
     encoded = msgspec.json.encode(content, order="sorted")
     return msgspec.json.format(encoded, indent=2).decode() + "\n"
@@ -68,7 +72,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
     }
 
 
-def _figure(row: Row) -> dict[str, Any]:
+def _figure(row: Row, rules: dict[Rule, int]) -> dict[str, Any]:
     return {
         "path": str(row.path),
         "section": row.section,
@@ -79,5 +83,6 @@ def _figure(row: Row) -> dict[str, Any]:
         "values": row.values,
         "reasons": row.reasons,
         "differs": row.differs,
-        "rule": {"kind": row.rule.kind, "tolerance": row.rule.tolerance, "why": row.rule.why},
+        # Rules are few and figures many: a figure has the index of its rule.
+        "rule": rules.setdefault(row.rule, len(rules)),
     }

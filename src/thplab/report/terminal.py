@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import IO
 
 from rich.console import Console
@@ -17,6 +18,7 @@ __all__ = ["comparison_svg", "comparison_text", "print_comparison"]
 PLAIN_WIDTH = 120
 PICTURE_WIDTH = 84
 
+_WEB_FONT = re.compile(r"\s*@font-face \{.*?\}", re.DOTALL)
 _LIGHT = TerminalTheme(
     (255, 255, 255),
     (36, 41, 47),
@@ -69,7 +71,9 @@ def comparison_svg(comparison: Comparison, *, everything: bool = False) -> str:
     _print(comparison, console, everything=everything)
     title = f"thplab compare {comparison.scenario.name}"
     # The same names for the same content, so that the picture changes only with the result.
-    return console.export_svg(title=title, theme=_LIGHT, unique_id="thplab")
+    picture = console.export_svg(title=title, theme=_LIGHT, unique_id="thplab")
+    # A picture must not ask the network for its letters.
+    return _WEB_FONT.sub("", picture).replace("Fira Code, monospace", "monospace")
 
 
 def _print(comparison: Comparison, console: Console, *, everything: bool) -> None:

@@ -65,7 +65,8 @@ def human_size(size: int) -> str:
     sign, magnitude = ("-" if size < 0 else ""), abs(size)
     for letter in "TGMK":
         unit = _UNITS[letter]
-        if magnitude >= unit:
+        # What would be rounded to "1024M" is "1.00G".
+        if magnitude >= unit - unit // 2048:
             number = magnitude / unit
             digits = 0 if number >= 100 or magnitude % unit == 0 else 1 if number >= 10 else 2
             return f"{sign}{number:.{digits}f}{letter}"
