@@ -171,6 +171,11 @@ class Round:
             self.machine.memcg.kill(memcg)
             lru.reparent(memcg, root)
 
+    def close(self) -> None:
+        """Give the memory back, so that the next round finds the same machine."""
+        self.drop_all()
+        self.machine.teardown()
+
     def counters(self) -> dict[str, int]:
         """What was counted, for comparison with the other variants."""
         machine = self.machine

@@ -39,6 +39,7 @@ def main() -> int:
         counters = one.counters()
         if number == 0:
             size = one.bytes_per_folio
+        one.close()
         del one
         gc.collect()
     answer = {"rounds": timed, "bytes_per_folio": size, "counters": counters}

@@ -77,34 +77,36 @@ class AtomicLong:
 
 
 class Bitmap:
-    """A bit map of one unit, 64 bits wide (a word of shrinker_info_unit's map, for one)."""
+    """A bit map of one unit, 64 bits wide (the map of shrinker_info_unit, for one).
+
+    Bit 63 is the sign where the word is a machine word: look at bits with `>> bit & 1` only.
+    """
 
     def __init__(self) -> None:
-        # An int, not an i64: bit 63 must not be a sign.
-        self.word: int = 0
+        self.word: i64 = 0
 
     def __repr__(self) -> str:
-        return f"bitmap {self.word:#x}"
+        return "bitmap {" + ", ".join(str(bit) for bit in range(64) if self.word >> bit & 1) + "}"
 
     def set_bit(self, bit: i64) -> None:
         """set_bit(): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
-        self.word |= 1 << int(bit)
+        self.word |= i64(1) << bit
 
     def clear_bit(self, bit: i64) -> None:
         """clear_bit(): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
-        self.word &= ~(1 << int(bit))
+        self.word &= ~(i64(1) << bit)
 
     def test_bit(self, bit: i64) -> bool:
         """test_bit()."""
         if H.on:
             H.watcher.point(READ, self)
-        return self.word >> int(bit) & 1 != 0
+        return (self.word >> bit) & 1 != 0
 
-    def snapshot(self) -> int:
+    def snapshot(self) -> i64:
         """The word as read at once: what for_each_set_bit() goes by."""
         if H.on:
             H.watcher.point(READ, self)

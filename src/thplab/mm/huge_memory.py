@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from thplab.cpu.list_head import list_empty
+from thplab.cpu.spinlock import local_irq_disable, local_irq_enable
 from thplab.mm.folio import (
     FULL_MASK,
     HPAGE_PMD_NR,
@@ -224,7 +225,10 @@ class HugeMemory:
         vmstat = self.machine.vmstat
         order = folio.order
         entries = self._unmap(folio)
+        # The queue's lock is also taken by final puts in interrupts.
+        local_irq_disable()
         frozen = self.machine.deferred_split.freeze(folio, 1)
+        local_irq_enable()
         if frozen:
             self._split_unmapped(folio, entries)
         else:
@@ -296,30 +300,28 @@ class HugeMemory:
         machine = self.machine
         nr_pages = folio.nr_pages
         zeros = 0 if folio.flags & PG_MLOCKED else folio.zeros
-        pages = BasePages(folio.nid)
         objcg = folio.objcg
-        pages.objcg = objcg
-        for vma, entry in entries:
-            lock = vma.mm.page_table_lock
-            lock.lock()
-            entry.migrating = False
-            self._remap_split(vma, entry, pages, zeros)
-            lock.unlock()
-        kept: i64 = pages.mapped.bit_count()
+        kept: i64 = 0
+        if entries:
+            pages = BasePages(folio.nid)
+            pages.objcg = objcg
+            for vma, entry in entries:
+                lock = vma.mm.page_table_lock
+                lock.lock()
+                entry.migrating = False
+                self._remap_split(vma, entry, pages, zeros)
+                lock.unlock()
+            kept = pages.mapped.bit_count()
+            pages.scattered = nr_pages - kept
+            machine.rmap.mod_anon(pages, kept, 0)
         machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON, -1)
-        node = machine.pages.nodes[folio.nid]
         freed = nr_pages - kept
-        machine.rmap.mod_anon(pages, kept, 0)
+        machine.pages.nodes[folio.nid].give(freed, freed if kept else 0)
         if objcg is not None:
             machine.charges.uncharge_pages(objcg, freed)
             if folio.flags & PG_LRU:
                 objcg.memcg.nodeinfo[folio.nid].nr_lru -= freed
-        if kept:
-            pages.scattered = freed
-            node.give(freed, freed)
-        else:
-            node.give(freed)
-            if objcg is not None:
+            if not kept:
                 machine.memcg.put_objcg(objcg)
         # What the caller's reference holds from here on is the first page, an order-0 folio.
         folio.order = 0

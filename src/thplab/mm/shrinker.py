@@ -25,7 +25,7 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.object import KernelObject
-from thplab.cpu.ops import READ, RMW
+from thplab.cpu.ops import COMPLETION, READ, RMW
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
 from thplab.mm.memcontrol import MemCgroup
@@ -182,7 +182,7 @@ class Shrinkers:
                 if not H.on:
                     warn_once(f"INFO: task hung: {refs!r} has references nobody will drop")
                     break
-                H.watcher.block(READ, refs)
+                H.watcher.block(COMPLETION, refs)
             self.mutex.lock()
             self.registered.remove(shrinker)
             self.mutex.unlock()
@@ -228,8 +228,7 @@ class Shrinkers:
         if shrinker_id >= info.map_nr_max:
             warn_once("WARNING: mm/shrinker.c: set_shrinker_bit(): id >= map_nr_max")
         else:
-            unit = info.unit[shrinker_id // SHRINKER_UNIT_BITS]
-            unit.map.set_bit(shrinker_id % SHRINKER_UNIT_BITS)
+            info.unit_of(shrinker_id).set_bit(shrinker_id % SHRINKER_UNIT_BITS)
         rcu.read_unlock()
 
     def test_shrinker_bit(self, memcg: MemCgroup, nid: i64, shrinker_id: i64) -> bool:
@@ -237,8 +236,8 @@ class Shrinkers:
         info = memcg.nodeinfo[nid].shrinker_info
         if info is None or shrinker_id < 0 or shrinker_id >= info.map_nr_max:
             return False
-        word = info.unit[shrinker_id // SHRINKER_UNIT_BITS].map.word
-        return word >> int(shrinker_id % SHRINKER_UNIT_BITS) & 1 != 0
+        word = info.unit_of(shrinker_id).word
+        return (word >> (shrinker_id % SHRINKER_UNIT_BITS)) & 1 != 0
 
     def reparent_deferred(self, memcg: MemCgroup, parent: MemCgroup) -> None:
         """reparent_shrinker_deferred(): the parent's counts get the child's added; the child's stay."""
@@ -264,7 +263,7 @@ class Shrinkers:
         info = memcg.nodeinfo[nid].shrinker_info
         if info is None or shrinker.id >= info.map_nr_max:
             return None
-        return info.unit[shrinker.id // SHRINKER_UNIT_BITS]
+        return info.unit_of(shrinker.id)
 
     def do_shrink_slab(self, sc: ShrinkControl, shrinker: Shrinker, priority: i64) -> i64:
         """do_shrink_slab(): ask one shrinker for its share at this priority.
@@ -341,13 +340,11 @@ class Shrinkers:
             rcu.read_unlock()
             if unit is None:
                 return freed
-            word = unit.map.snapshot()
-            offset: i64 = 0
-            while word:
-                if word & 1:
-                    freed += self._shrink_one(nid, memcg, priority, index, unit, offset)
-                word >>= 1
-                offset += 1
+            word = unit.snapshot()
+            if word:
+                for offset in range(SHRINKER_UNIT_BITS):
+                    if (word >> offset) & 1:
+                        freed += self._shrink_one(nid, memcg, priority, index, unit, offset)
             index += 1
 
     def _shrink_one(
@@ -359,7 +356,7 @@ class Shrinkers:
         rcu.read_lock()
         shrinker = self.by_id[shrinker_id] if shrinker_id < len(self.by_id) else None
         if shrinker is None or not shrinker.refs.try_get():
-            unit.map.clear_bit(offset)
+            unit.clear_bit(offset)
             rcu.read_unlock()
             return 0
         rcu.read_unlock()
@@ -382,7 +379,7 @@ class Shrinkers:
     ) -> i64:
         """Clear the bit, then ask again: an object linked before the clear is seen by the second
         question, one linked later sets the bit after it. The order is the protocol."""
-        unit.map.clear_bit(offset)
+        unit.clear_bit(offset)
         result = self.do_shrink_slab(ShrinkControl(nid, memcg), shrinker, priority)
         if result == SHRINK_EMPTY:
             return 0

@@ -17,11 +17,11 @@ __all__ = ["SHRINKER_UNIT_BITS", "ShrinkerInfo", "ShrinkerUnit"]
 SHRINKER_UNIT_BITS: Final[i64] = 64
 
 
-class ShrinkerUnit:
-    """struct shrinker_info_unit: the bits and deferred counts of 64 shrinker ids."""
+class ShrinkerUnit(Bitmap):
+    """struct shrinker_info_unit: the bits (it is the map itself) and deferred counts of 64 shrinker ids."""
 
     def __init__(self) -> None:
-        self.map: Bitmap = Bitmap()
+        super().__init__()
         self.nr_deferred: list[int] = [0] * int(SHRINKER_UNIT_BITS)
 
     def xchg_deferred(self, offset: i64) -> i64:
@@ -51,13 +51,22 @@ class ShrinkerInfo(RcuHead):
     Attributes:
         map_nr_max: ids below this have a bit.
         unit: shared by the old and the new one while it is replaced.
+        first: unit[0], where nearly every id is: two cache lines nearer.
     """
 
     def __init__(self, map_nr_max: i64, unit: list[ShrinkerUnit]) -> None:
         self.map_nr_max: i64 = map_nr_max
         self.unit: list[ShrinkerUnit] = unit
+        self.first: ShrinkerUnit | None = unit[0] if unit else None
         self.freed: bool = False
 
     def func(self) -> None:
         """kvfree_rcu() of the outgrown one."""
         self.freed = True
+
+    def unit_of(self, shrinker_id: i64) -> ShrinkerUnit:
+        """The unit that has this id's bit; the id is below map_nr_max."""
+        first = self.first
+        if shrinker_id < SHRINKER_UNIT_BITS and first is not None:
+            return first
+        return self.unit[shrinker_id // SHRINKER_UNIT_BITS]
