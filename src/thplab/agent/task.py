@@ -64,8 +64,7 @@ class Task:
         if pid == 0:
             ours.close()
             for other in others:
-                other._channel.close()
-                os.close(other._pidfd)
+                other.close()
             Path("/proc/self/oom_score_adj").write_text(str(oom_score_adj), encoding="ascii")
             become_task(theirs)
         theirs.close()
@@ -129,10 +128,12 @@ class Task:
 
     def alive(self) -> bool:
         """Whether the process still runs."""
-        return not select.select([self._pidfd], [], [], 0)[0]
+        return self._pidfd != -1 and not select.select([self._pidfd], [], [], 0)[0]
 
     def wait(self) -> None:
         """Return when the process has ended and given its memory back."""
+        if self._pidfd == -1:
+            return
         select.select([self._pidfd], [], [])
         with contextlib.suppress(ChildProcessError):  # a task's child: that task's own business
             os.waitpid(self.pid, 0)
@@ -152,7 +153,8 @@ class Task:
         self.close()
 
     def close(self) -> None:
-        """Let go of the channel to a task that has ended."""
-        if self._channel.fileno() != -1:
+        """Let go of the channel to a task; from then on it counts as dead."""
+        if self._pidfd != -1:
             self._channel.close()
             os.close(self._pidfd)
+            self._pidfd = -1
