@@ -15,7 +15,15 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
-__all__ = ["BOOT_CPU", "Cpu", "H", "Hook", "Watcher", "attach", "detach", "warn_once"]
+__all__ = ["BOOT_CPU", "Cpu", "H", "Hook", "QuiescentWaiter", "Watcher", "attach", "detach", "warn_once"]
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class QuiescentWaiter:
+    """Who wants to know that a CPU is in no read section any more: RCU."""
+
+    def quiescent(self, cpu: Cpu) -> None:
+        """The CPU has dropped its last spin lock, outside of rcu_read_lock()."""
 
 
 class Cpu:
@@ -28,6 +36,7 @@ class Cpu:
         rcu_nesting: depth of RCU read sections (0: none).
         rcu_section: a number that is new for each outermost read section.
         locks_held: spin locks held; a CPU that holds one may not sleep.
+        waiter: a grace period waits for this CPU to leave its read section, its last spin lock included.
     """
 
     def __init__(self, number: i64) -> None:
@@ -37,6 +46,7 @@ class Cpu:
         self.rcu_nesting: i64 = 0
         self.rcu_section: i64 = 0
         self.locks_held: i64 = 0
+        self.waiter: QuiescentWaiter | None = None
 
     def __repr__(self) -> str:
         return f"CPU{self.number}"

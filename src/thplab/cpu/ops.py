@@ -15,6 +15,7 @@ __all__ = [
     "ADD",
     "ALLOC",
     "CHARGE",
+    "COMPLETION",
     "FREE",
     "GRACE_PERIOD",
     "GRACE_PERIOD_WAIT",
@@ -72,6 +73,7 @@ ADD: Final[i64] = 25  # atomic_add() and its kin without a result: two of them c
 CHARGE: Final[i64] = 26  # a page counter was changed
 GRACE_PERIOD_WAIT: Final[i64] = 27  # obj: the grace period, of which a reader has left, or that is waited for
 IRQ_ENTRY: Final[i64] = 28  # an interrupt handler begins; obj: the CPU
+COMPLETION: Final[i64] = 29  # wait_for_completion(): until the references of obj, a KernelObject, are gone
 
 NAMES: Final[dict[int, str]] = {
     1: "read",
@@ -102,6 +104,7 @@ NAMES: Final[dict[int, str]] = {
     26: "charge",
     27: "grace period",
     28: "interrupt",
+    29: "wait_for_completion",
 }
 
 

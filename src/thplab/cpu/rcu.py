@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Read-copy-update: read sections, grace periods and deferred frees (include/linux/rcupdate.h, 7.2).
 
+Code that holds a spin lock is in a read section too, as on a real kernel, where it cannot be
+preempted (synchronize_rcu() has waited for such code since 4.20); list_lru relies on it. The model
+counts it while a watcher is attached, for only then are there other CPUs.
+
 A grace period ends as soon as each read section that was under way when it began has ended. The
 model ends it at that very moment, the earliest that a real kernel could: what is found to be safe
 here is safe with any later end.
@@ -11,7 +15,7 @@ from __future__ import annotations
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import RcuBug
-from thplab.cpu.hook import Cpu, H
+from thplab.cpu.hook import Cpu, H, QuiescentWaiter
 from thplab.cpu.ops import GRACE_PERIOD, GRACE_PERIOD_WAIT, RCU_LOCK, RCU_UNLOCK
 from thplab.cpu.spinlock import might_sleep
 
@@ -37,7 +41,7 @@ class GracePeriod:
         return f"grace period, waits for {self.readers}"
 
 
-class Rcu:
+class Rcu(QuiescentWaiter):
     """The RCU state of one machine."""
 
     def __init__(self) -> None:
@@ -67,8 +71,8 @@ class Rcu:
         if H.on:
             H.watcher.point(RCU_UNLOCK, self)
         cpu.rcu_nesting -= 1
-        if cpu.rcu_nesting == 0 and self.pending:
-            self._section_ended(cpu)
+        if cpu.rcu_nesting == 0 and self.pending and not (H.on and cpu.locks_held):
+            self.quiescent(cpu)
 
     def read_lock_held(self) -> bool:
         """rcu_read_lock_held()."""
@@ -103,12 +107,16 @@ class Rcu:
             self.pending.remove(period)
 
     def _begin(self, head: RcuHead | None) -> GracePeriod:
-        readers = [cpu for cpu in H.cpus if cpu.rcu_nesting]
+        readers = [cpu for cpu in H.cpus if cpu.rcu_nesting or (H.on and cpu.locks_held)]
+        for cpu in readers:
+            cpu.waiter = self
         period = GracePeriod(readers, head)
         self.pending.append(period)
         return period
 
-    def _section_ended(self, cpu: Cpu) -> None:
+    def quiescent(self, cpu: Cpu) -> None:
+        """The CPU is in no read section: grace periods that waited for it alone are over."""
+        cpu.waiter = None
         over = []
         for period in self.pending:
             if cpu in period.readers:

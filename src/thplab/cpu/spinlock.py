@@ -122,6 +122,8 @@ class SpinLock:
             H.watcher.done(UNLOCK, self, mode)
         self.owner = None
         cpu.locks_held -= 1
+        if H.on and cpu.waiter is not None and cpu.locks_held == 0 and cpu.rcu_nesting == 0:
+            cpu.waiter.quiescent(cpu)
         if mode == IRQ or (mode == IRQSAVE and self.irqs_saved):
             cpu.irqs_on = True
             if H.on:

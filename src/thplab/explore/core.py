@@ -22,7 +22,9 @@ from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import Cpu, H, Watcher
 from thplab.cpu.ops import (
     ADD,
+    COMPLETION,
     FREE,
+    GRACE_PERIOD,
     GRACE_PERIOD_WAIT,
     IRQ_ENTRY,
     IRQ_OFF,
@@ -38,9 +40,12 @@ from thplab.cpu.ops import (
     READ,
     REF_GET,
     NAMES,
+    TRYLOCK,
     UNLINK,
+    UNLOCK,
     WRITE,
 )
+from thplab.cpu.object import KernelObject
 from thplab.cpu.rcu import GracePeriod
 from thplab.cpu.spinlock import Mutex, SpinLock
 from thplab.explore.core_check import Check
@@ -76,6 +81,8 @@ class ReplayMismatch(Exception):
 def effect(op: i64) -> i64:
     """The class of an operation: two of one class commute, unless both write."""
     if op == READ or op == PLAIN_READ or op == RCU_LOAD or op == RCU_USE or op == RCU_LOCK:
+        return _READS
+    if op == COMPLETION:
         return _READS
     if op == RCU_UNLOCK:
         # What it ends is announced apart, with the grace period as the object.
@@ -156,6 +163,10 @@ class Lane:
             period = self.obj
             assert isinstance(period, GracePeriod)
             return not period.readers
+        if op == COMPLETION:
+            refs = self.obj
+            assert isinstance(refs, KernelObject)
+            return refs.refcount <= 0
         return True
 
 
@@ -250,6 +261,7 @@ class Engine(Watcher):
         self.fail_nth: i64 = -1
         self.failed_allocation: str = ""
         self.cut_short: i64 = 0
+        self.grace_periods: bool = False
         self.executions: i64 = 0
         self.steps: i64 = 0
 
@@ -476,6 +488,8 @@ class Engine(Watcher):
             node.extra_objs = []
         lane.index += 1
         self.n = n + 1
+        if op == GRACE_PERIOD or op == LOCK or op == UNLOCK or op == TRYLOCK:
+            self._reader_or_grace_period(node, op)
         if self.sleep:
             self.sleep &= ~lane.bit
             self._wake(op, lane.obj)
@@ -483,6 +497,23 @@ class Engine(Watcher):
             for check in self.checks:
                 if check.point_mask() >> op & 1:
                     check.point(lane.number, op, lane.obj)
+
+    def _reader_or_grace_period(self, node: Node, op: i64) -> None:
+        """Whoever holds a spin lock is waited for by a grace period that begins then: their order matters."""
+        if op == GRACE_PERIOD:
+            self.grace_periods = True
+            self.sleep = 0
+            node.extra_ops.append(int(WRITE))
+            node.extra_objs.append(H)
+            return
+        if not self.grace_periods:
+            return
+        if self.sleep:
+            for lane in self.lanes:
+                if lane.op == GRACE_PERIOD:
+                    self.sleep &= ~lane.bit
+        node.extra_ops.append(int(READ))
+        node.extra_objs.append(H)
 
     def _wake(self, op: i64, obj: object) -> None:
         """Lanes asleep whose announced operation depends on this one are worth trying again."""
@@ -583,12 +614,6 @@ class Engine(Watcher):
         H.cpus = self.cpus
         H.on = True
         self.booting = True
-        for cpu in self.cpus:
-            cpu.irqs_on = True
-            cpu.in_irq = 0
-            cpu.rcu_nesting = 0
-            cpu.rcu_section = 0
-            cpu.locks_held = 0
         position = 0
         for lane in self.lanes:
             lane.program = programs[position]
@@ -626,6 +651,18 @@ class Engine(Watcher):
             self.failure = KernelBug(self.warnings[0])
         if isinstance(self.failure, (KeyboardInterrupt, SystemExit)):
             raise self.failure
+
+    def idle(self) -> None:
+        """All CPUs as after boot, and the first of them current: a world can be built."""
+        for cpu in self.cpus:
+            cpu.irqs_on = True
+            cpu.in_irq = 0
+            cpu.rcu_nesting = 0
+            cpu.rcu_section = 0
+            cpu.locks_held = 0
+            cpu.waiter = None
+        H.cpus = self.cpus
+        H.cpu = self.cpus[0]
 
     def schedule(self) -> list[int]:
         """The lanes of the steps of the last execution."""

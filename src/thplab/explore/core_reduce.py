@@ -26,11 +26,13 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.ops import (
+    COMPLETION,
     GRACE_PERIOD_WAIT,
     LOCK,
     MUTEX_LOCK,
     MUTEX_UNLOCK,
     RCU_UNLOCK,
+    REF_PUT,
     UNLOCK,
     WRITE,
 )
@@ -50,12 +52,14 @@ def reversible(earlier: i64, later: i64) -> bool:
         return earlier != UNLOCK
     if later == MUTEX_LOCK:
         return earlier != MUTEX_UNLOCK
+    if later == COMPLETION:
+        return earlier != REF_PUT
     return later != GRACE_PERIOD_WAIT
 
 
 def releases(op: i64) -> bool:
     """Whether the operation may let another lane go on."""
-    return op == UNLOCK or op == MUTEX_UNLOCK or op == RCU_UNLOCK
+    return op == UNLOCK or op == MUTEX_UNLOCK or op == RCU_UNLOCK or op == REF_PUT
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

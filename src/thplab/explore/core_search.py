@@ -104,6 +104,7 @@ class Tally:
 
 def execute(engine: Engine, case: Case, tally: Tally) -> i64:
     """Build a world, run it once, check it, and let it go. Returns the engine's verdict."""
+    engine.idle()
     world = case.build()
     verdict = engine.run(world.programs())
     if verdict == COMPLETE:
