@@ -173,13 +173,14 @@ class SplitQueue(DeferredSplitQueue):
         while entry is not None and entry is not queue:
             following = entry.next
             assert isinstance(entry, Folio)
-            list_del_init(entry)
             if entry.try_get():
-                # To the front; they still count as queued.
+                # list_move(): to the front; they still count as queued.
+                list_del_init(entry)
                 list_add(entry, dispose)
             else:
-                # The final put is under way.
+                # The final put is under way: it frees the folio once it finds it unlinked.
                 self.forget_partially_mapped(entry)
+                list_del_init(entry)
                 queue.set_len(queue.split_queue_len - 1)
             sc.nr_to_scan -= 1
             if sc.nr_to_scan == 0:

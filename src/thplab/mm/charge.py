@@ -108,10 +108,16 @@ class Charges:
             return True
         if not self.try_charge(memcg, folio.nr_pages, gfp, mm):
             return False
-        objcg = memcg.objcg
-        objcg.get()
-        folio.objcg = objcg
+        folio.objcg = self.get_obj_cgroup(memcg)
         return True
+
+    def get_obj_cgroup(self, memcg: MemCgroup) -> ObjCgroup:
+        """get_obj_cgroup_from_memcg(): with a reference; of an ancestor once the cgroup has gone offline."""
+        while not memcg.objcg.try_get():
+            parent = memcg.parent
+            assert parent is not None, "the root never goes offline"
+            memcg = parent
+        return memcg.objcg
 
     def uncharge_folio(self, folio: Folio) -> None:
         """mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
@@ -128,9 +134,9 @@ class Charges:
 
     def uncharge_pages(self, objcg: ObjCgroup, nr_pages: i64) -> None:
         """uncharge_batch(): the page counters; not the reference."""
-        memcg = objcg.memcg
         if self.machine.memcg.disabled:
             return
         if H.on:
-            H.watcher.point(CHARGE, memcg)
-        memcg.memory.uncharge(nr_pages)
+            H.watcher.point(CHARGE, objcg)
+        # Whose it is by now: what a cgroup that went offline was charged is its parent's.
+        objcg.memcg.memory.uncharge(nr_pages)

@@ -274,9 +274,10 @@ class ListLru:
         if item.next is not None:
             return False
         list_add_tail(item, l)
-        if l.nr_items == 0 and memcg is not None:
-            self.machine.shrinkers.set_shrinker_bit(memcg, nid, self.shrinker_id)
+        # The count comes before the bit: reclaim that clears the bit afterwards counts again, and must see it.
         self._set_nr_items(l, l.nr_items + 1)
+        if l.nr_items == 1 and memcg is not None:
+            self.machine.shrinkers.set_shrinker_bit(memcg, nid, self.shrinker_id)
         self.node[nid].nr_items.add(1)
         return True
 
@@ -490,8 +491,9 @@ class ListLru:
         rcu.read_unlock()
         if allocated:
             return True
+        # The folio may belong to an ancestor by now, which has its lists, or is the root.
         memcg = self.machine.memcg.get_mem_cgroup_from_folio(folio)
-        made = self._alloc_heads(memcg)
+        made = self.memcg_allocated(memcg) or self._alloc_heads(memcg)
         memcg.css_put()
         return made
 

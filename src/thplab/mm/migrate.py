@@ -39,36 +39,58 @@ class Migration:
 
     def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
         """move_pages(2) of the pages of one slot: a large folio moves whole, if any of its pages is meant."""
+        # References are taken before the lock goes, as follow_page() does it.
+        folios: list[Folio] = []
+        base: list[tuple[PteMap, BasePages]] = []
+        lock = vma.mm.page_table_lock
+        lock.lock()
         here = vma.slots[slot]
         if isinstance(here, Folio):
             if mask and here.nid != nid:
-                self.migrate_folio(here, nid)
-            return
-        entry: PteMap | None = here
-        while entry is not None:
-            following = entry.next
-            owner = entry.owner
-            if entry.mask & mask and owner is not None and owner.nid != nid:
-                if isinstance(owner, Folio):
-                    self.migrate_folio(owner, nid)
-                elif isinstance(owner, BasePages):
-                    self._move_base(vma, slot, entry, owner, entry.mask & mask, nid)
-            entry = following
+                folios.append(here)
+        else:
+            entry: PteMap | None = here
+            while entry is not None:
+                owner = entry.owner
+                if entry.mask & mask and owner is not None and owner.nid != nid:
+                    if isinstance(owner, Folio):
+                        if not entry.migrating:
+                            folios.append(owner)
+                    elif isinstance(owner, BasePages):
+                        base.append((entry, owner))
+                entry = entry.next
+        for folio in folios:
+            folio.get()
+        lock.unlock()
+        for folio in folios:
+            self.migrate_folio(folio, nid)
+        for entry, pages in base:
+            self._move_base(vma, slot, entry, pages, entry.mask & mask, nid)
 
     def migrate_folio(self, src: Folio, nid: i64) -> bool:
-        """migrate_folio_unmap() and _move() of a large folio. False if somebody else holds a reference.
+        """migrate_folio_unmap() and _move() of a large folio, whose caller's reference is dropped.
+        False if somebody else holds one too, or it is large no longer.
 
         A folio that was queued for splitting has its successor queued, in the same state
         (8a8ca142a488): before the entries are restored, for then its pages may go.
         """
         machine = self.machine
-        found = machine.pages.alloc_huge(src.order, nid, [int(nid)], GFP_DIRECT_RECLAIM)
+        order = src.order
+        found: i64 = -1
+        if order > 1:
+            found = machine.pages.alloc_huge(order, nid, [int(nid)], GFP_DIRECT_RECLAIM)
         if found < 0:
+            machine.lru.folio_put(src)
             machine.vmstat.count(THP_MIGRATION_FAIL)
             return False
-        dst = Folio(src.order, found, 0)
-        src.get()
+        dst = Folio(order, found, 0)
         if not src.trylock():
+            machine.lru.folio_put(src)
+            self._discard(dst)
+            return False
+        if src.order != order:
+            # It was split before we had its lock.
+            src.unlock()
             machine.lru.folio_put(src)
             self._discard(dst)
             return False
