@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
 from thplab.compare.tolerances import Rule, judge
-from thplab.scenario.figures import FIGURES, NODELESS, FigurePath, Unseen, read_figure
+from thplab.scenario.figures import FigurePath, Unseen, all_figures, read_figure
 from thplab.scenario.observation import Observation
 
-__all__ = ["Row", "Unit", "figure_paths", "side_by_side", "unit_of"]
+__all__ = ["Row", "Unit", "side_by_side", "unit_of"]
 
 Unit = Literal["bytes", "pages", "huge pages", "events"]
 
@@ -32,7 +32,7 @@ _UNITS: dict[str, Unit] = {
 }
 
 
-class Row(msgspec.Struct, kw_only=True, frozen=True):
+class Row(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One figure, with a value for each column.
 
     values: None where the column's backend did not see it.
@@ -68,48 +68,23 @@ def side_by_side(
     observations: Sequence[Observation | None], rule_of: Callable[[FigurePath], Rule]
 ) -> list[Row]:
     """The rows of one moment in each column; None for a column that does not have the moment."""
-    paths: dict[FigurePath, None] = {}
-    for observation in observations:
-        if observation is not None:
-            paths.update(dict.fromkeys(figure_paths(observation)))
-    return [_row(path, observations, rule_of(path)) for path in paths]
+    columns = [
+        {} if observation is None else dict(all_figures(observation))
+        for observation in observations
+    ]
+    paths = dict.fromkeys(path for column in columns for path in column)
+    return [
+        _row(path, [column.get(path) for column in columns], observations, rule_of(path))
+        for path in paths
+    ]
 
 
-def figure_paths(observation: Observation) -> Iterator[FigurePath]:
-    """Each figure of an observation, in its order."""
-    for subject, region in observation.regions.items():
-        for nid in range(len(region.nodes)):
-            for name in FIGURES["regions"]:
-                if name not in NODELESS:
-                    yield FigurePath("regions", subject, nid, name)
-        for name in FIGURES["regions"]:
-            if name in NODELESS:
-                yield FigurePath("regions", subject, None, name)
-    for subject, nodes in observation.cgroups.items():
-        for nid in range(len(nodes)):
-            for name in FIGURES["cgroups"]:
-                yield FigurePath("cgroups", subject, nid, name)
-    for nid in range(len(observation.nodes)):
-        for name in FIGURES["nodes"]:
-            yield FigurePath("nodes", "", nid, name)
-    for name in observation.vmstat:
-        yield FigurePath("vmstat", "", None, name)
-    for size, counters in observation.mthp.items():
-        for name in counters:
-            yield FigurePath("mthp", size, None, name)
-
-
-def _row(path: FigurePath, observations: Sequence[Observation | None], rule: Rule) -> Row:
-    values: list[int | None] = []
-    reasons: list[str] = []
-    for observation in observations:
-        figure = (
-            Unseen("the observation was not taken")
-            if observation is None
-            else read_figure(observation, path)
-        )
-        values.append(None if isinstance(figure, Unseen) else figure)
-        reasons.append(figure.reason if isinstance(figure, Unseen) else "")
+def _row(
+    path: FigurePath,
+    values: Sequence[int | None],
+    observations: Sequence[Observation | None],
+    rule: Rule,
+) -> Row:
     return Row(
         section=path.section,
         subject=path.subject,
@@ -117,15 +92,30 @@ def _row(path: FigurePath, observations: Sequence[Observation | None], rule: Rul
         figure=path.name,
         unit=unit_of(path.section, path.name),
         values=tuple(values),
-        reasons=tuple(reasons) if any(reasons) else (),
+        reasons=_reasons(path, values, observations) if None in values else (),
         rule=rule,
         differs=_differs(values, rule),
         quiet=not any(values),
     )
 
 
+def _reasons(
+    path: FigurePath, values: Sequence[int | None], observations: Sequence[Observation | None]
+) -> tuple[str, ...]:
+    reasons = []
+    for value, observation in zip(values, observations, strict=True):
+        if value is not None:
+            reasons.append("")
+        elif observation is None:
+            reasons.append("the observation was not taken")
+        else:
+            figure = read_figure(observation, path)
+            reasons.append(figure.reason if isinstance(figure, Unseen) else "")
+    return tuple(reasons)
+
+
 def _differs(values: Sequence[int | None], rule: Rule) -> bool:
-    seen = {value for value in values if value is not None}
-    if seen and None in values:
-        return True
-    return len(seen) > 1 and judge(rule, min(seen), max(seen)) == "different"
+    if values.count(values[0]) == len(values):
+        return False
+    seen = [value for value in values if value is not None]
+    return len(seen) < len(values) or judge(rule, min(seen), max(seen)) == "different"

@@ -13,7 +13,7 @@ mthp.2048kB.split                a counter of one size of huge pages
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
@@ -27,7 +27,16 @@ from thplab.scenario.observation import (
     RegionNode,
 )
 
-__all__ = ["FIGURES", "NODELESS", "FigurePath", "Unseen", "parse_figure", "read_figure"]
+__all__ = [
+    "FIGURES",
+    "NODELESS",
+    "FigurePath",
+    "Unseen",
+    "all_figures",
+    "parse_figure",
+    "read_figure",
+    "why_unseen",
+]
 
 FIGURES: dict[str, tuple[str, ...]] = {
     "nodes": NodeFigures.__struct_fields__,
@@ -111,7 +120,7 @@ def read_figure(observation: Observation, path: FigurePath) -> int | Unseen:
     total = 0
     for value in _values(observation, path):
         if value is None:
-            return Unseen(_why_missing(observation, path))
+            return Unseen(why_unseen(observation, path))
         if isinstance(value, Unseen):
             return value
         total += value
@@ -157,7 +166,36 @@ def _on_nodes(
     return [getattr(nodes[path.nid], path.name)]
 
 
-def _why_missing(observation: Observation, path: FigurePath) -> str:
+def all_figures(observation: Observation) -> Iterator[tuple[FigurePath, int | None]]:
+    """Each figure of an observation with its value: regions, cgroups, nodes, counters."""
+    nodeless = [name for name in FIGURES["regions"] if name in NODELESS]
+    for subject, region in observation.regions.items():
+        yield from _by_node("regions", subject, region.nodes, RegionNode.__struct_fields__)
+        for name in nodeless:
+            yield FigurePath("regions", subject, None, name), getattr(region, name)
+    for subject, nodes in observation.cgroups.items():
+        yield from _by_node("cgroups", subject, nodes, FIGURES["cgroups"])
+    yield from _by_node("nodes", "", observation.nodes, FIGURES["nodes"])
+    for name, value in observation.vmstat.items():
+        yield FigurePath("vmstat", "", None, name), value
+    for size, counters in observation.mthp.items():
+        for name, value in counters.items():
+            yield FigurePath("mthp", size, None, name), value
+
+
+def _by_node(
+    section: str,
+    subject: str,
+    nodes: Sequence[NodeFigures | CgroupFigures | RegionNode],
+    names: Sequence[str],
+) -> Iterator[tuple[FigurePath, int | None]]:
+    for nid, node in enumerate(nodes):
+        for name in names:
+            yield FigurePath(section, subject, nid, name), getattr(node, name)
+
+
+def why_unseen(observation: Observation, path: FigurePath) -> str:
+    """The reason that the observation gives for a figure that it does not have."""
     general = FigurePath(path.section, "", None, path.name)
     for candidate in (path, path._replace(nid=None), general):
         reason = observation.missing.get(str(candidate))
