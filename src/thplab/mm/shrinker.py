@@ -7,13 +7,14 @@
 ...     def count_objects(self, sc):
 ...         return self.objects
 ...     def scan_objects(self, sc):
-...         self.objects -= sc.nr_to_scan
-...         return sc.nr_to_scan
+...         freed = min(sc.nr_to_scan, self.objects)
+...         self.objects -= freed
+...         return freed
 >>> machine = Machine([1 << 30])
 >>> cache = Cache("example")
 >>> machine.shrinkers.register(cache)
->>> machine.shrinkers.shrink_slab(nid=0, memcg=machine.memcg.root, priority=0)
-2000
+>>> machine.shrinkers.shrink_slab(nid=0, memcg=machine.memcg.root, priority=2)
+384
 """
 
 from __future__ import annotations
