@@ -22,6 +22,7 @@ from thplab.mm.memory import lowest_bits
 from thplab.mm.mm_struct import PteMap, Vma
 from thplab.mm.vmstat import (
     THP_MIGRATION_FAIL,
+    THP_MIGRATION_SPLIT,
     THP_MIGRATION_SUCCESS,
 )
 
@@ -63,9 +64,43 @@ class Migration:
             folio.get()
         lock.unlock()
         for folio in folios:
-            self.migrate_folio(folio, nid)
+            waiting = not list_empty(folio) and folio.test_partially_mapped()
+            if not (waiting and self._split_and_move(vma, slot, folio, nid)):
+                self.migrate_folio(folio, nid)
         for entry, pages in base:
             self._move_base(vma, slot, entry, pages, entry.mask & mask, nid)
+
+    def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
+        """try_split_folio() in migrate_pages_batch(): one that waits to be split is split first.
+
+        Its pages then move one by one (7262f208ca68, 6.11; only a partly mapped one since 6.12). It
+        counts as a failure, of which the caller of migrate_pages() is told. The caller's reference
+        is dropped if it was split; False if it was not, for it then moves whole.
+        """
+        machine = self.machine
+        if not folio.trylock():
+            return False
+        split = machine.huge_memory.split_folio(folio)
+        folio.unlock()
+        if not split:
+            return False
+        machine.lru.folio_put(folio)
+        machine.vmstat.count(THP_MIGRATION_FAIL)
+        machine.vmstat.count(THP_MIGRATION_SPLIT)
+        pieces: list[tuple[PteMap, BasePages]] = []
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        here = vma.slots[slot]
+        entry: PteMap | None = here if isinstance(here, PteMap) else None
+        while entry is not None:
+            owner = entry.owner
+            if isinstance(owner, BasePages) and owner.nid != nid:
+                pieces.append((entry, owner))
+            entry = entry.next
+        lock.unlock()
+        for piece, owner in pieces:
+            self._move_base(vma, slot, piece, owner, piece.mask, nid)
+        return True
 
     def migrate_folio(self, src: Folio, nid: i64) -> bool:
         """migrate_folio_unmap() and _move() of a large folio, whose caller's reference is dropped.

@@ -28,6 +28,7 @@ __all__ = [
     "THP_FAULT_FALLBACK",
     "THP_FAULT_FALLBACK_CHARGE",
     "THP_MIGRATION_FAIL",
+    "THP_MIGRATION_SPLIT",
     "THP_MIGRATION_SUCCESS",
     "THP_SPLIT_PAGE",
     "THP_SPLIT_PAGE_FAILED",
@@ -50,11 +51,12 @@ THP_FAULT_ALLOC: Final[i64] = 7
 THP_FAULT_FALLBACK: Final[i64] = 8
 THP_FAULT_FALLBACK_CHARGE: Final[i64] = 9
 THP_MIGRATION_FAIL: Final[i64] = 10
-THP_MIGRATION_SUCCESS: Final[i64] = 11
-THP_SPLIT_PAGE: Final[i64] = 12
-THP_SPLIT_PAGE_FAILED: Final[i64] = 13
-THP_SPLIT_PMD: Final[i64] = 14
-THP_UNDERUSED_SPLIT_PAGE: Final[i64] = 15
+THP_MIGRATION_SPLIT: Final[i64] = 11
+THP_MIGRATION_SUCCESS: Final[i64] = 12
+THP_SPLIT_PAGE: Final[i64] = 13
+THP_SPLIT_PAGE_FAILED: Final[i64] = 14
+THP_SPLIT_PMD: Final[i64] = 15
+THP_UNDERUSED_SPLIT_PAGE: Final[i64] = 16
 
 VM_EVENTS: Final = (
     "allocstall_normal",
@@ -68,6 +70,7 @@ VM_EVENTS: Final = (
     "thp_fault_fallback",
     "thp_fault_fallback_charge",
     "thp_migration_fail",
+    "thp_migration_split",
     "thp_migration_success",
     "thp_split_page",
     "thp_split_page_failed",
