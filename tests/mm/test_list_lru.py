@@ -1,0 +1,436 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""list_lru: adding, removing, counting, walking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.mm.small import cgroup, entries, small_machine
+from thplab.cpu.errors import KernelBug, LockBug
+from thplab.cpu.hook import H
+from thplab.cpu.list_head import ListHead
+from thplab.cpu.spinlock import IRQ, PLAIN, LockClass
+from thplab.mm.list_lru import (
+    DEAD,
+    LRU_REMOVED,
+    LRU_REMOVED_RETRY,
+    LRU_RETRY,
+    LRU_ROTATE,
+    LRU_SKIP,
+    LRU_STOP,
+    Isolate,
+    ListLru,
+    ListLruOne,
+    list_lru_isolate,
+    list_lru_isolate_move,
+)
+from thplab.mm.machine import Machine
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.shrinker import ShrinkControl
+
+Verdict = Callable[[ListHead, ListLruOne], int]
+
+
+class ByVerdict(Isolate):
+    """Asks a function about each entry; does to the lock what the status promises."""
+
+    def __init__(self, verdict: Verdict, mode: int = PLAIN) -> None:
+        super().__init__()
+        self.verdict = verdict
+        self.mode = mode
+        self.visited: list[ListHead] = []
+
+    def isolate(self, item: ListHead, l: ListLruOne) -> int:  # noqa: E741
+        self.visited.append(item)
+        status = self.verdict(item, l)
+        if status in {LRU_REMOVED_RETRY, LRU_RETRY, LRU_STOP}:
+            l.lock.release(self.mode)
+        return status
+
+
+def removed(item: ListHead, one: ListLruOne) -> int:
+    """Take every entry."""
+    list_lru_isolate(one, item)
+    return LRU_REMOVED
+
+
+def skipped(item: ListHead, one: ListLruOne) -> int:
+    """Leave every entry."""
+    return LRU_SKIP
+
+
+def filled(machine: Machine, count: int, memcg: MemCgroup | None = None) -> tuple[ListLru, list[ListHead]]:
+    """A list_lru with entries on node 0."""
+    lru = ListLru(machine, memcg_aware=memcg is not None)
+    if memcg is not None:
+        assert lru.memcg_list_lru_alloc(memcg)
+    items = [ListHead() for _ in range(count)]
+    for item in items:
+        assert lru.add(item, 0, memcg)
+    return lru, items
+
+
+# Adding and removing
+
+
+def test_entries_are_kept_oldest_first_on_their_node() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+    assert entries(lru.node[0].lru) == items
+    assert entries(lru.node[1].lru) == []
+    assert (lru.count_node(0), lru.count_node(1)) == (3, 0)
+
+
+def test_a_second_add_changes_nothing() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 2)
+    assert not lru.add(items[0], 0, None)
+    assert entries(lru.node[0].lru) == items
+    assert lru.count_one(0, None) == 2
+
+
+def test_deleting_what_is_on_no_list_changes_nothing() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 2)
+    assert lru.delete(items[0], 0, None)
+    assert not lru.delete(items[0], 0, None)
+    assert lru.count_one(0, None) == lru.count_node(0) == 1
+    assert lru.add_irq(items[0], 0, None)
+    assert entries(lru.node[0].lru) == [items[1], items[0]]
+
+
+@pytest.mark.parametrize(
+    ("take", "give", "irqs"),
+    [("lock", "unlock", True), ("lock_irq", "unlock_irq", False), ("lock_irqsave", "unlock_irqrestore", False)],
+)
+def test_a_caller_may_hold_the_lock_in_three_forms(take: str, give: str, irqs: bool) -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 1)
+    one, owner = getattr(lru, take)(0, None)
+    assert owner is None
+    assert H.cpu.irqs_on is irqs
+    assert not lru.add_locked(one, items[0], 0, None)
+    assert lru.del_locked(one, items[0], 0)
+    getattr(lru, give)(one)
+    assert H.cpu.irqs_on
+    assert lru.count_node(0) == 0
+
+
+def test_lock_irqsave_gives_back_the_state_that_it_found() -> None:
+    machine = small_machine(None)
+    lru, _ = filled(machine, 0)
+    H.cpu.irqs_on = False
+    one, _ = lru.lock_irqsave(0, None)
+    lru.unlock_irqrestore(one)
+    assert not H.cpu.irqs_on
+    H.cpu.irqs_on = True
+
+
+def test_taking_a_sublist_twice_is_found() -> None:
+    machine = small_machine(None)
+    lru, _ = filled(machine, 0)
+    one, _ = lru.lock(0, None)
+    with pytest.raises(LockBug, match="recursive"):
+        lru.add(ListHead(), 0, None)
+    machine.rcu.read_unlock()
+    lru.unlock(one)
+
+
+# Whose list it is
+
+
+def test_root_none_and_list_lrus_without_cgroups_share_the_list_of_the_node() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    aware = ListLru(machine, memcg_aware=True)
+    assert aware.from_memcg_idx(0, -1) is aware.node[0].lru
+    for memcg in (None, machine.memcg.root):
+        one, owner = aware.lock(0, memcg)
+        assert one is aware.node[0].lru
+        assert owner is memcg
+        aware.unlock(one)
+    plain = ListLru(machine)
+    assert plain.from_memcg_idx(0, job.kmemcg_id) is plain.node[0].lru
+    assert plain.add(ListHead(), 0, job)
+    assert plain.count_one(0, None) == 1
+
+
+def test_a_cgroup_has_a_list_on_every_node_once_it_asked_for_one() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    lru = ListLru(machine, memcg_aware=True)
+    assert lru.count_one(0, job) == 0
+    assert not lru.memcg_allocated(job)
+    assert lru.memcg_list_lru_alloc(job)
+    assert lru.memcg_allocated(job)
+    assert lru.add(ListHead(), 1, job)
+    assert [lru.count_one(nid, job) for nid in (0, 1)] == [0, 1]
+    assert [lru.count_one(nid, None) for nid in (0, 1)] == [0, 0]
+    assert lru.count_node(1) == 1
+    assert lru.shrink_count(ShrinkControl(1, job)) == 1
+
+
+@pytest.mark.parametrize("mode", ["nokmem", "disabled"])
+def test_without_kernel_memory_accounting_no_list_is_a_cgroups(mode: str) -> None:
+    machine = small_machine(None, memcg=mode)
+    job = cgroup(machine)
+    lru = ListLru(machine, memcg_aware=True)
+    assert not lru.memcg_aware
+    assert lru not in machine.list_lrus.lrus
+    assert lru.memcg_list_lru_alloc(job)
+    assert lru.xa.entries() == []
+    assert lru.add(ListHead(), 0, job)
+    assert lru.count_one(0, machine.memcg.root) == 1
+
+
+def test_a_missing_list_of_a_living_cgroup_is_complained_about(warnings_of: dict[str, int]) -> None:
+    """B44: the object lands on an ancestor's list, where reclaim of the cgroup will not find it."""
+    machine = small_machine(None)
+    cgroup(machine)
+    child = cgroup(machine, "/job/child")
+    lru = ListLru(machine, memcg_aware=True)
+    assert lru.add(ListHead(), 0, child)
+    assert lru.count_one(0, machine.memcg.root) == 1
+    assert list(warnings_of) == [
+        "WARNING: list_lru: no list for /job/child on node 0, which is not dying",
+        "WARNING: list_lru: no list for /job on node 0, which is not dying",
+    ]
+
+
+def test_the_lock_tells_whose_list_it_is_when_it_walked_up() -> None:
+    machine = small_machine(None)
+    parent, child = cgroup(machine, "/job"), cgroup(machine, "/job/child")
+    lru = ListLru(machine, memcg_aware=True)
+    lru.memcg_list_lru_alloc(parent)
+    machine.memcg.kill(child)
+    one, owner = lru.lock(0, child)
+    assert owner is parent
+    assert one.memcg is parent
+    lru.unlock(one)
+
+
+def test_a_dead_list_sends_adders_to_the_parent_and_walkers_home() -> None:
+    """The block is looked up before the cgroup's lists go, and locked after."""
+    machine = small_machine(None)
+    parent, child = cgroup(machine, "/job"), cgroup(machine, "/job/child")
+    lru = ListLru(machine, memcg_aware=True)
+    lru.memcg_list_lru_alloc(child)
+    machine.memcg.kill(child)
+    dead = lru.from_memcg_idx(0, child.kmemcg_id)
+    assert dead is not None
+    lru.reparent_node(0, dead, parent)
+    assert dead.nr_items == DEAD
+    assert lru.add(ListHead(), 0, child)
+    assert lru.count_one(0, parent) == 1
+    assert lru.count_one(0, child) == 0
+    assert lru.walk_one(0, child, ByVerdict(removed), 10) == (0, 10)
+    assert entries(dead) == []
+
+
+# Walking
+
+
+def test_a_walk_goes_oldest_first_and_no_further_than_its_budget() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 5)
+    callback = ByVerdict(removed)
+    assert lru.walk_one(0, None, callback, 3) == (3, 0)
+    assert callback.visited == items[:3]
+    assert entries(lru.node[0].lru) == items[3:]
+    assert lru.count_node(0) == lru.count_one(0, None) == 2
+    assert lru.walk_one(0, None, callback, 9) == (2, 7)
+    assert lru.walk_one(0, None, callback, 0) == (0, 0)
+
+
+def test_rotated_entries_go_to_the_tail_and_are_not_isolated() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+    callback = ByVerdict(lambda item, one: LRU_ROTATE)
+    assert lru.walk_one(0, None, callback, 2) == (0, 0)
+    assert entries(lru.node[0].lru) == [items[2], items[0], items[1]]
+    assert lru.count_node(0) == 3
+
+
+def test_a_rotated_entry_is_seen_again_while_the_budget_lasts() -> None:
+    """The last entry of the list is followed by what was rotated behind it."""
+    machine = small_machine(None)
+    lru, items = filled(machine, 2)
+    callback = ByVerdict(lambda item, one: LRU_ROTATE)
+    lru.walk_one(0, None, callback, 3)
+    assert callback.visited == [items[0], items[1], items[0]]
+
+
+def test_skipped_entries_stay_and_cost_budget() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+    assert lru.walk_one(0, None, ByVerdict(skipped), 2) == (0, 0)
+    assert entries(lru.node[0].lru) == items
+
+
+def test_stop_ends_the_walk_with_the_lock_dropped() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+    callback = ByVerdict(lambda item, one: LRU_STOP)
+    assert lru.walk_one(0, None, callback, 9) == (0, 8)
+    assert callback.visited == items[:1]
+    assert lru.node[0].lru.lock.owner is None
+
+
+def test_retry_begins_again_at_the_head_and_ends_with_the_budget() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 2)
+    callback = ByVerdict(lambda item, one: LRU_RETRY)
+    assert lru.walk_one(0, None, callback, 5) == (0, 0)
+    assert callback.visited == [items[0]] * 5
+
+
+@pytest.mark.parametrize("mode", [PLAIN, IRQ])
+def test_removed_retry_counts_and_begins_again(mode: int) -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+
+    def verdict(item: ListHead, one: ListLruOne) -> int:
+        list_lru_isolate(one, item)
+        return LRU_REMOVED_RETRY
+
+    callback = ByVerdict(verdict, mode)
+    walk = lru.walk_one if mode == PLAIN else lru.walk_one_irq
+    assert walk(0, None, callback, 2) == (2, 0)
+    assert callback.visited == items[:2]
+    assert lru.count_node(0) == 1
+    assert H.cpu.irqs_on
+
+
+def test_a_restart_that_finds_the_list_gone_reports_what_it_had() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    lru, items = filled(machine, 2, job)
+
+    def verdict(item: ListHead, one: ListLruOne) -> int:
+        list_lru_isolate(one, item)
+        one.lock.release(PLAIN)
+        machine.memcg.rmdir(job)
+        one.lock.acquire(PLAIN)
+        return LRU_REMOVED_RETRY
+
+    assert job.css_tryget()
+    assert lru.walk_one(0, job, ByVerdict(verdict), 9) == (1, 8)
+    job.css_put()
+    assert lru.count_one(0, None) == 1
+    assert lru.count_node(0) == 1
+    assert entries(lru.node[0].lru) == items[1:]
+
+
+def test_isolate_move_leaves_the_entries_on_the_callers_list() -> None:
+    machine = small_machine(None)
+    lru, items = filled(machine, 3)
+    private = ListHead()
+
+    def verdict(item: ListHead, one: ListLruOne) -> int:
+        list_lru_isolate_move(one, item, private)
+        return LRU_REMOVED
+
+    sc = ShrinkControl(0, None, 2)
+    assert lru.shrink_walk(sc, ByVerdict(verdict)) == 2
+    assert sc.nr_to_scan == 0
+    sc.nr_to_scan = 5
+    assert lru.shrink_walk_irq(sc, ByVerdict(verdict, IRQ)) == 1
+    assert sc.nr_to_scan == 4
+    assert entries(private) == items
+
+
+def test_a_status_that_there_is_not_is_a_bug() -> None:
+    machine = small_machine(None)
+    lru, _ = filled(machine, 1)
+    with pytest.raises(KernelBug, match="6 is no lru_status"):
+        lru.walk_one(0, None, ByVerdict(lambda item, one: 6), 1)
+    lru.node[0].lru.lock.release(PLAIN)
+
+
+def test_a_callback_must_be_written() -> None:
+    machine = small_machine(None)
+    lru, _ = filled(machine, 1)
+    with pytest.raises(NotImplementedError):
+        lru.walk_one(0, None, Isolate(), 1)
+    lru.node[0].lru.lock.release(PLAIN)
+
+
+def test_a_walk_of_a_node_shares_one_budget_among_root_and_cgroups() -> None:
+    machine = small_machine(None)
+    lru = ListLru(machine, memcg_aware=True)
+    jobs = [cgroup(machine, f"/job{index}") for index in range(3)]
+    expected = []
+    for memcg in (None, *jobs):
+        if memcg is not None:
+            lru.memcg_list_lru_alloc(memcg)
+        items = [ListHead() for _ in range(2)]
+        expected += items
+        for item in items:
+            lru.add(item, 0, memcg)
+    callback = ByVerdict(removed)
+    assert lru.walk_node(0, callback, 5) == (5, 0)
+    assert callback.visited == expected[:5]
+    assert [lru.count_one(0, memcg) for memcg in (None, *jobs)] == [0, 0, 1, 2]
+    assert lru.count_node(0) == 3
+    assert lru.walk_node(0, callback, 10) == (3, 7)
+    assert callback.visited == expected
+
+
+def test_a_walk_of_a_node_without_cgroups_is_a_walk_of_its_list() -> None:
+    machine = small_machine(None)
+    lru, _ = filled(machine, 2)
+    assert lru.walk_node(0, ByVerdict(removed), 9) == (2, 7)
+
+
+def test_a_walk_of_a_node_passes_over_cgroups_that_nobody_can_hold() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    lru, _ = filled(machine, 1, job)
+    assert job.ref_freeze(job.refcount)
+    assert lru.walk_node(0, ByVerdict(removed), 9) == (0, 9)
+    job.ref_unfreeze(2)
+    machine.memcg.by_id[job.kmemcg_id] = None
+    assert lru.walk_node(0, ByVerdict(removed), 9) == (0, 9)
+    machine.memcg.by_id[job.kmemcg_id] = job
+    assert lru.walk_node(0, ByVerdict(removed), 9) == (1, 8)
+
+
+# Its life
+
+
+def test_destroying_unlinks_and_unregisters_and_may_be_done_twice() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    lru, items = filled(machine, 2, job)
+    assert lru in machine.list_lrus.lrus
+    lru.destroy()
+    lru.destroy()
+    assert lru not in machine.list_lrus.lrus
+    assert [item.next for item in items] == [None, None]
+    plain, _ = filled(machine, 1)
+    plain.destroy()
+    assert plain.sublists() == []
+
+
+def test_locks_without_a_key_are_of_one_class_and_a_key_sets_them_apart() -> None:
+    """B02."""
+    machine = small_machine(None)
+    key = LockClass("mine")
+    first, second = ListLru(machine), ListLru(machine)
+    keyed = ListLru(machine, key=key)
+    assert first.node[0].lru.lock.key is second.node[1].lru.lock.key
+    assert keyed.node[0].lru.lock.key is key
+
+
+def test_a_sublist_says_whose_it_is() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    lru, _ = filled(machine, 1, job)
+    root, _, mine, _ = lru.sublists()
+    assert repr(root) == "list_lru_one(root, node 0, 0)"
+    assert repr(mine) == "list_lru_one(/job, node 0, 1)"
+    mine.nr_items = DEAD
+    assert repr(mine) == "list_lru_one(/job, node 0, dead)"
+    mine.nr_items = 1
