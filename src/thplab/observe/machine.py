@@ -22,7 +22,8 @@ from thplab.scenario.observation import (
 
 __all__ = ["observe_machine"]
 
-PMD_ORDER = 9
+LOWEST_ORDER = 2
+"""The smallest size that the kernel counts for anonymous memory."""
 
 
 def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Observation:
@@ -54,7 +55,11 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
             for name, vma in task.mm.vmas.items()
         },
         vmstat=dict(machine.vmstat.events),
-        mthp={mthp_size_name(PMD_ORDER): dict(machine.vmstat.mthp[PMD_ORDER])},
+        mthp={
+            mthp_size_name(order): dict(counters)
+            for order, counters in enumerate(machine.vmstat.mthp)
+            if order >= LOWEST_ORDER
+        },
     )
 
 
