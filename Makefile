@@ -59,10 +59,10 @@ lint: $(VENV)/.lint $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(PURE) $(BIN)/mypy
 
-bench: $(VENV)/.installed $(VENV)/.test ## speed and size, wanted beside reached (minutes)
+bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reached (minutes)
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 
-bench-check: $(VENV)/.installed $(VENV)/.test ## a short bench whose ratios must not be far off
+bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
 	$(BIN)/python benchmarks/bench.py --check
 
 build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
@@ -77,7 +77,7 @@ clean: ## remove all that was made
 		.pytest_cache .hypothesis .benchmarks
 	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
-venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint ## all that a developer needs, in .venv/
+venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint $(VENV)/.bench ## all that a developer needs, in .venv/
 
 # Stamps: made again only when what they depend on has changed.
 
@@ -104,4 +104,10 @@ $(VENV)/.lint: $(VENV)/.venv pyproject.toml
 	@echo "== installing ruff and mypy"
 	@$(BIN)/python tools/extras.py lint > $(VENV)/lint.txt
 	@$(PIP) install -r $(VENV)/lint.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.venv pyproject.toml
+	@echo "== installing what the benchmarks are built with"
+	@$(BIN)/python tools/extras.py bench > $(VENV)/bench.txt
+	@$(PIP) install -r $(VENV)/bench.txt
 	@touch $@

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def fall_back(reason: object) -> None:
 
 def compiled_sources() -> list[str]:
     """The modules to compile, in a fixed order."""
-    root = Path("src/thplab")
+    root = Path("src")
     paths = {path for pattern in SETTINGS["modules"] for path in root.glob(pattern)}
     return sorted(str(path) for path in paths if path.name != "__init__.py")
 
@@ -53,6 +54,9 @@ def extensions() -> list[Extension]:
             opt_level=SETTINGS["opt-level"],
             debug_level="0",
             group_name="thplab",
+            # A C file for each module: together they compile in a third of the time of one large
+            # file on two processors, and run as fast within a tenth.
+            multi_file=True,
         )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - mypyc reports type errors by exiting
         fall_back(f"mypyc: {error!r}")
@@ -78,6 +82,20 @@ class BuildAllOrNothing(build_ext):  # type: ignore[misc]  # setuptools has no t
                 Path(output).unlink(missing_ok=True)
             self.extensions: list[Any] = []
             self.distribution.ext_modules = []
+
+    def build_extensions(self) -> None:
+        """Compile the sources of an extension side by side."""
+        compile_some = self.compiler.compile
+
+        def compile_all(sources: list[str], **options: object) -> list[str]:
+            # The first makes the folders that the others then find.
+            objects: list[str] = compile_some(sources[:1], **options)
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                jobs = [pool.submit(compile_some, [path], **options) for path in sources[1:]]
+            return [*objects, *(path for job in jobs for path in job.result())]
+
+        self.compiler.compile = compile_all
+        super().build_extensions()
 
 
 setup(

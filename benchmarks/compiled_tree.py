@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Build what is timed, below benchmarks/out: the model with its driver, compiled; and the C reference.
 
-The driver (operations.py) is compiled in one unit with the model, with the settings of an
-installed thplab: so its loops are C, and its calls cost what calls between modules of the model
-cost. Nothing is built again while the sources are the same.
+The driver (operations.py) is compiled in one unit with the model, by a copy of the project's own
+setup.py: so its loops are C, and its calls cost what calls between modules of the model cost. Nothing is built again while the sources are the same.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,20 +20,6 @@ __all__ = ["OUT", "ROOT", "BuildFailed", "compiled_tree", "reference_program"]
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "out"
 DRIVER = ROOT / "benchmarks" / "operations.py"
-SETUP = """
-import sys, tomllib
-from mypyc.build import mypycify
-from setuptools import setup
-settings = tomllib.loads(open(sys.argv.pop(1), encoding="utf-8").read())["tool"]["thplab"]["compile"]
-sources = sys.argv.pop(1).split()
-extensions = mypycify(
-    ["--config-file=", "--ignore-missing-imports", *sources],
-    opt_level=settings["opt-level"], debug_level="0", group_name="benchmark",
-)
-for extension in extensions:
-    extension.extra_compile_args += settings["c-flags"]
-setup(name="benchmark", packages=[], ext_modules=extensions)
-"""
 
 
 class BuildFailed(Exception):
@@ -71,32 +55,29 @@ def compiled_tree() -> Path:
     Raises:
         BuildFailed: mypyc or the C compiler failed.
     """
-    folder = OUT / "compiled"
+    tree = OUT / "compiled"
     stamp = OUT / "compiled.sha256"
     package = ROOT / "src" / "thplab"
-    sources = [*package.rglob("*.py"), DRIVER, ROOT / "pyproject.toml", Path(__file__)]
-    wanted = digest(sources, sys.version)
+    settings = [ROOT / name for name in ("pyproject.toml", "setup.py", "LICENSE")]
+    wanted = digest([*package.rglob("*.py"), DRIVER, *settings, Path(__file__)], sys.version)
     if up_to_date(stamp, wanted):
-        return folder
+        return tree / "src"
     stamp.unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(package, folder / "thplab", ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(DRIVER, folder)
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    patterns: list[str] = settings["tool"]["thplab"]["compile"]["modules"]
-    modules = sorted(
-        str(path.relative_to(folder))
-        for pattern in patterns
-        for path in (folder / "thplab").glob(pattern)
-        if path.name != "__init__.py"
+    shutil.rmtree(tree, ignore_errors=True)
+    shutil.copytree(package, tree / "src/thplab", ignore=shutil.ignore_patterns("__pycache__"))
+    (tree / "scenarios").mkdir()
+    for path in settings:
+        shutil.copy(path, tree)
+    shutil.copy(DRIVER, tree / "src")
+    copied = tree / "pyproject.toml"
+    text = copied.read_text(encoding="utf-8")
+    copied.write_text(
+        text.replace("\nmodules = [", f'\nmodules = [\n    "{DRIVER.name}",', 1), encoding="utf-8"
     )
-    setup = folder / "build_extensions.py"
-    setup.write_text(SETUP, encoding="utf-8")
-    compiler = [sys.executable, str(setup), str(ROOT / "pyproject.toml")]
-    arguments = [" ".join([*modules, DRIVER.name]), "build_ext", "--inplace"]
-    run([*compiler, *arguments], cwd=folder, env={**os.environ, "MYPYPATH": str(folder)})
+    environment = {**os.environ, "THPLAB_REQUIRE_COMPILED": "1"}
+    run([sys.executable, "setup.py", "build_ext", "--inplace"], cwd=tree, env=environment)
     stamp.write_text(wanted, encoding="utf-8")
-    return folder
+    return tree / "src"
 
 
 def reference_program() -> Path:
