@@ -135,6 +135,12 @@ def test_unmapped_parts_are_inherited_by_a_child() -> None:
         ('"/victim" = {}', '"/victim/" = {}', "is not a cgroup"),
         ('"/victim" = {}', '"/memory.max" = {}', "kernel has files"),
         ('"/victim" = {}', '"/" = {}', "leave it out"),
+        ('"/victim" = {}', f'"{"/x" * 17}" = {{}}', "17 levels deep"),
+        ('"/victim" = {}', f'"/{"x" * 65}" = {{}}', "is not a cgroup"),
+        ("hog =", f"{'h' * 65} =", "too long"),
+        ("hog =", '"hog{0..1}" = {}\nhog1 =', "two of this name"),
+        ("hog =", '"hog{0..9999}" = {}\n"pig{0..9999}" = {}\n"cow{0..9}" =', "more than 20000"),
+        ("[tasks]", "[tasks]\nhog2 = 3", "expected a table, got a whole number"),
         ('"/victim" = {}', '"/victim" = { "memory.max" = 3 }', "no unit"),
         (
             '"/victim" = {}',
@@ -196,3 +202,17 @@ def test_a_claim_on_a_task_that_has_ended_is_refused() -> None:
     claim: Table = {"at": "after", "value": "regions.victim.far.huge", "expect": "== 64"}
     text = scenario_text(FAR, {"do": "exit", "task": "victim"}, OBSERVE, claims=[claim])
     assert "at that moment" in complaint(text)
+
+
+def test_a_scenario_has_a_bounded_number_of_claims_and_steps() -> None:
+    claim: Table = {"at": "after", "value": "nodes.free", "expect": "> 0"}
+    assert "there are 1001 claims" in complaint(scenario_text(OBSERVE, claims=[claim] * 1001))
+    steps = [{**FAR, "region": f"r{number}-{{0..9999}}"} for number in range(6)]
+    assert "more than 50000 steps" in complaint(scenario_text(*steps))
+
+
+def test_a_region_is_unmapped_in_a_bounded_number_of_places() -> None:
+    steps = [on("unmap", offset=f"{number}M", length="4K") for number in range(128)]
+    assert loads(scenario_text(FAR, *steps[:127]))
+    more = on("unmap", offset="512K", length="4K")
+    assert "128 places already" in complaint(scenario_text(FAR, *steps, more))

@@ -88,6 +88,11 @@ def test_a_missing_key_is_named() -> None:
         ("a = 1\n" * 200_000, "too large"),
         (HEAD.replace("[host]", "steps = 3\n[host]"), "steps: expected tables, got a whole number"),
         (HEAD.replace("[host]", "steps = [3]\n[host]"), "step 1: expected a table"),
+        (HEAD.replace("[host]", "steps = []\nclaims = 3\n[host]"), "claims: expected tables"),
+        (
+            HEAD.replace("[host]", "steps = []\ncgroups = 3\n[host]").split("[cgroups]")[0],
+            "cgroups",
+        ),
         (HEAD.replace("[host]", "Name = 3\n[host]"), 'unknown key "Name"; did you mean "name"?'),
         (HEAD.replace('"test"', "2026-01-01") + '[[steps]]\ndo = "observe"\nlabel = "x"', "a date"),
     ],
