@@ -122,10 +122,10 @@ class Observer:
 
 
 def without_figures(seen: Observation, reason: str) -> Observation:
-    """The same moment with nothing seen but the nodes: what led there is not what was asked for."""
+    """The same moment with nothing seen: what led there is not what was asked for."""
     return Observation(
         label=seen.label,
-        nodes=seen.nodes,
+        nodes=[NodeFigures() for _ in seen.nodes],
         cgroups={path: [CgroupFigures() for _ in row] for path, row in seen.cgroups.items()},
         regions={
             name: RegionFigures(nodes=[RegionNode() for _ in region.nodes])

@@ -62,6 +62,7 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
         backend="kernel",
         design=verdict.design,
         title=os.uname().release,
+        release=os.uname().release,
         observations=[],
     )
     try:

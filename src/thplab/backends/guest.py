@@ -31,9 +31,9 @@ _MIB = 1 << 20
 _TICK_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
 _BOOT_OPTIONS = {
-    "on": "",
-    "nokmem": "cgroup.memory=nokmem",
-    "disabled": "cgroup_disable=memory",
+    "on": (),
+    "nokmem": ("cgroup.memory=nokmem",),
+    "disabled": ("cgroup_disable=memory",),
 }
 
 
@@ -66,13 +66,15 @@ class Guest:
     Args:
         image: what to boot.
         host: its nodes, their distances, and how it treats memory cgroups.
+        boot_options: more words for the kernel's command line.
 
     Raises:
         InputError: QEMU or vng is missing, or this host has too little memory.
     """
 
-    def __init__(self, image: KernelImage, host: Host) -> None:
+    def __init__(self, image: KernelImage, host: Host, boot_options: tuple[str, ...] = ()) -> None:
         self.image = image
+        self._boot_options = boot_options
         self.host = host
         self._qemu = _required(_QEMU, "install QEMU (on Debian: apt install qemu-system-x86)")
         self._vng = _required("vng", "install virtme-ng (pip install 'thplab[vm]')")
@@ -147,8 +149,8 @@ class Guest:
         line += ["--force-9p", "--verbose", "--disable-monitor"]
         line += ["--rwdir", f"{GUEST_WORK}={work}"]
         line += ["--append", "panic=-1"]
-        if _BOOT_OPTIONS[self.host.memcg]:
-            line += ["--append", _BOOT_OPTIONS[self.host.memcg]]
+        for option in (*_BOOT_OPTIONS[self.host.memcg], *self._boot_options):
+            line += ["--append", option]
         if accelerator == "tcg":
             line += ["--disable-kvm", "--qemu-opts=-cpu max"]
         return [*line, "-e", shlex.join(command)]

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
 from thplab.compare.comparison import compare
+from thplab.compare.known_differences import known_difference
 from thplab.compare.rows import Row
 from thplab.compare.tolerances import Judgement, judge
 from thplab.scenario.observation import Run
@@ -89,7 +91,9 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
         kernel=kernel_run.title,
         design=kernel_run.design,
         figures=tuple(
-            _figure(moment.label, row) for moment in comparison.moments for row in moment.rows
+            _figure(moment.label, row, scenario, kernel_run)
+            for moment in comparison.moments
+            for row in moment.rows
         ),
         warnings=tuple(_complaints(comparison.columns[_MODEL].warnings, "model"))
         + tuple(_complaints(comparison.columns[_KERNEL].warnings, "kernel")),
@@ -98,11 +102,16 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
     )
 
 
+def _release(run: Run) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", run.release)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
 def _complaints(warnings: Sequence[str], whose: str) -> list[str]:
     return [f"{whose}: {warning}" for warning in warnings]
 
 
-def _figure(label: str, row: Row) -> VerifiedFigure:
+def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigure:
     model, kernel = row.values
     judgement = judge(row.rule, model, kernel)
     why = row.rule.why
@@ -113,6 +122,11 @@ def _figure(label: str, row: Row) -> VerifiedFigure:
             if reason
         ]
         why = "; ".join(whose)
+    elif judgement == "different":
+        figure = f"{row.section}.{row.figure}"
+        known = known_difference(scenario, run.design, _release(run), figure)
+        if known is not None:
+            judgement, why = "incomparable", f"known difference: {known.why}"
     return VerifiedFigure(
         moment=label,
         figure=str(row.path),

@@ -103,5 +103,7 @@ class Run(msgspec.Struct, kw_only=True):
     observations: list[Observation]
     outcomes: list[StepOutcome] = []
     warnings: list[str] = []
+    release: str = ""
+    """The kernel's, as uname -r has it."""
     notes: list[str] = []
     """How it was run, for the reader: which kernel and emulation, what is known and harmless."""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Scenarios that the tests of the kernel backends share: the reference measurements, and short ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from thplab.scenario import schema
+from thplab.scenario.schema import Scenario, Size
+
+GIB = Size(1 << 30)
+HUGE = 2 << 20
+
+
+def partly_mapped(region: str, node: int, count: int) -> list[schema.AnyStep]:
+    """`count` huge pages of the victim on a node, the upper half of each given back."""
+    if not count:
+        return []
+    return [
+        schema.Map(task="victim", region=region, size=Size(count * HUGE), node=node),
+        schema.Touch(task="victim", region=region, part="first page of each huge page"),
+        schema.Discard(task="victim", region=region, part="upper half of each huge page"),
+    ]
+
+
+def victim_and_hog(
+    name: str,
+    near: int,
+    far: int,
+    between: Iterable[schema.AnyStep] = (),
+    *,
+    pressure: bool = True,
+    nodes: tuple[Size, ...] = (GIB, GIB),
+    hog_score: int = 1000,
+) -> Scenario:
+    """The setting of the reference measurements.
+
+    Args:
+        name: of the scenario.
+        near: the victim's huge pages on node 0.
+        far: those on node 1.
+        between: steps after they are queued.
+        pressure: whether the hog then uses up node 0.
+        nodes: the host's.
+        hog_score: the hog's oom_score_adj.
+    """
+    last = schema.Observe(label="after")
+    steps = [*partly_mapped("near", 0, near), *partly_mapped("far", 1, far), *between]
+    if pressure:
+        steps.append(schema.Pressure(task="hog", node=0))
+    return Scenario(
+        name=name,
+        summary="a test",
+        host=schema.Host(nodes=nodes, thp=schema.Thp(shrink_underused=False)),
+        cgroups={"/victim": schema.Cgroup(), "/hog": schema.Cgroup()},
+        tasks={
+            "victim": schema.Task(cgroup="/victim"),
+            "hog": schema.Task(cgroup="/hog", oom_score_adj=hog_score),
+        },
+        steps=(*steps, last),
+    )
+
+
+def scans(counts: Iterable[int]) -> list[schema.AnyStep]:
+    """An observation before, and one after each scan of node 0 for so many objects."""
+    steps: list[schema.AnyStep] = [schema.Observe(label="before")]
+    for number, count in enumerate(counts):
+        steps.append(schema.Shrink(cgroup="/victim", node=0, count=count))
+        steps.append(schema.Observe(label=f"scan {number}"))
+    return steps
+
+
+REFERENCE = (
+    victim_and_hog("guard-rail", 0, 64),
+    victim_and_hog("cover-letter", 1, 64),
+    victim_and_hog("eight-and-sixty-four", 8, 64),
+    victim_and_hog(
+        "offline-cgroup",
+        1,
+        64,
+        [schema.MoveTask(task="victim", cgroup="/"), schema.Rmdir(cgroup="/victim")],
+    ),
+    victim_and_hog("debugfs-scan", 8, 64, scans((4, 16, 16, 100)), pressure=False),
+)
+"""The exact cases of the reference measurements."""
+
+SHORT = victim_and_hog("short", 1, 2, pressure=False)
+"""A scenario that is over at once."""
