@@ -21,7 +21,7 @@ PURE := PYTHONPATH=src
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-compiled test-pure lint bench bench-check build clean venv
+.PHONY: help demo test test-compiled test-pure lint format bench bench-check build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,10 @@ lint: $(VENV)/.lint $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PURE) $(BIN)/mypy
+
+format: $(VENV)/.lint ## have ruff put right what it can
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
 
 bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reached (minutes)
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
