@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.atomic import AtomicLong
+from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.object import KernelObject
 from thplab.cpu.ops import COMPLETION, READ, RMW
@@ -63,6 +64,7 @@ SHRINK_BATCH: Final[i64] = 128
 DEFAULT_SEEKS: Final[i64] = 2
 DEF_PRIORITY: Final[i64] = 12
 
+SOFT_LOCKUP: Final[i64] = 100_000  # calls without progress; a kernel's watchdog bites after seconds
 SHRINKER_MUTEX: Final = LockClass("shrinker_mutex")
 
 
@@ -289,6 +291,7 @@ class Shrinkers:
         total = min((nr >> priority) + delta, 2 * freeable)
         freed: i64 = 0
         scanned: i64 = 0
+        stalled: i64 = 0
         while total >= batch or total >= freeable:
             nr_to_scan = min(batch, total)
             sc.nr_to_scan = nr_to_scan
@@ -297,6 +300,13 @@ class Shrinkers:
             if result == SHRINK_STOP:
                 break
             freed += result
+            if sc.nr_scanned <= 0:
+                stalled += 1
+                if stalled == SOFT_LOCKUP:
+                    raise KernelBug(
+                        f"BUG: soft lockup: {shrinker.refs!r} set nr_scanned to 0 in "
+                        f"{SOFT_LOCKUP} calls in a row, and do_shrink_slab() waits for it to grow"
+                    )
             self.machine.vmstat.count(SLABS_SCANNED, sc.nr_scanned)
             total -= sc.nr_scanned
             scanned += sc.nr_scanned
