@@ -48,7 +48,7 @@ test-pure: $(VENV)/.installed $(VENV)/.test
 	@echo "== tests of the interpreted source"
 ifeq ($(COVERAGE),1)
 	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST) --cov --cov-report=json --cov-fail-under=0
-	@$(BIN)/python tools/branch_coverage.py .coverage.json || \
+	@$(BIN)/python tools/branch_coverage.py .branches.json || \
 		{ $(BIN)/coverage report --fail-under=0; exit 1; }
 else
 	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST)
@@ -77,7 +77,7 @@ build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 	@ls -l dist
 
 clean: ## remove all that was made
-	$(STALE) dist $(VENV) benchmarks/out .coverage .coverage.json .mypy_cache .ruff_cache \
+	$(STALE) dist $(VENV) benchmarks/out .coverage .branches.json .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .benchmarks
 	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -3,7 +3,7 @@
 
 coverage.py's own threshold is about lines and branches together; ours is about branches.
 
-    coverage json; python tools/branch_coverage.py .coverage.json
+    coverage json; python tools/branch_coverage.py .branches.json
 """
 
 from __future__ import annotations
