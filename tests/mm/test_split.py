@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Splitting: whose pages go where, and what is counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mm.small import (
+    HUGE,
+    LOWER,
+    UPPER,
+    event,
+    folio_at,
+    halved,
+    mmap,
+    mthp,
+    small_machine,
+    start,
+    touched,
+)
+from thplab.mm.census import census
+from thplab.mm.folio import FULL_MASK, PG_MLOCKED, BasePages, Folio
+from thplab.mm.invariants import check
+from thplab.mm.machine import Machine
+from thplab.mm.mm_struct import PteMap, Vma
+
+DESIGNS = ["split_queue", "split_queue_reparented", "list_lru", None]
+
+
+def split(machine: Machine, folio: Folio) -> bool:
+    """As a scanner does it: with the folio's lock and a reference."""
+    folio.get()
+    assert folio.trylock()
+    done = machine.huge_memory.split_folio(folio)
+    folio.unlock()
+    machine.lru.folio_put(folio)
+    return done
+
+
+def owners(vma: Vma, slot: int) -> dict[str, int]:
+    """How many entries of the slot point to a folio, to base pages, to the zero page."""
+    found = {"folio": 0, "base": 0, "zero": 0}
+    entry = vma.slots[slot]
+    while isinstance(entry, PteMap):
+        kind = "folio" if isinstance(entry.owner, Folio) else "base" if entry.owner else "zero"
+        found[kind] += entry.mask.bit_count()
+        entry = entry.next
+    return found
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_what_nobody_maps_is_freed_and_the_rest_are_base_pages(design: str | None) -> None:
+    machine = small_machine(design)
+    task = start(machine)
+    vma = halved(machine, task, 1)
+    folio = folio_at(vma, 0)
+    assert split(machine, folio)
+    assert owners(vma, 0) == {"folio": 0, "base": 256, "zero": 0}
+    assert folio.is_freed()
+    assert event(machine, "thp_split_page") == mthp(machine, "split") == 1
+    assert event(machine, "thp_split_page_failed") == mthp(machine, "split_failed") == 0
+    assert mthp(machine, "nr_anon") == mthp(machine, "nr_anon_partially_mapped") == 0
+    assert task.memcg.memory.usage == 256
+    assert task.mm.nr_anon == 256
+    node = machine.pages.nodes[0]
+    assert (node.free, node.fragmented) == (node.managed - 256, 256)
+    assert check(machine) == []
+
+
+def test_a_pmd_is_split_with_its_folio() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    assert split(machine, folio_at(vma, 0))
+    assert owners(vma, 0) == {"folio": 0, "base": 512, "zero": 0}
+    assert event(machine, "thp_split_pmd") == 1
+    assert event(machine, "thp_deferred_split_page") == 0
+    assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed - HUGE
+    assert check(machine) == []
+
+
+def test_pages_of_zeros_are_freed_and_the_zero_page_mapped() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    machine.memory.touch(task, vma, 0, 0b111, False)
+    assert split(machine, folio_at(vma, 0))
+    assert owners(vma, 0) == {"folio": 0, "base": 3, "zero": 509}
+    assert task.mm.nr_anon == task.memcg.memory.usage == 3
+    found = census(vma, 2)
+    assert (found.base, found.zero, found.absent) == ([3, 0], 509, 0)
+    assert check(machine) == []
+
+
+def test_a_huge_page_of_zeros_leaves_nothing() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    machine.memory.touch(task, vma, 0, 1, True)
+    objcg = task.memcg.objcg
+    assert split(machine, folio_at(vma, 0))
+    assert owners(vma, 0) == {"folio": 0, "base": 0, "zero": 512}
+    assert task.memcg.memory.usage == 0
+    assert objcg.refcount == 1
+    assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed
+    assert check(machine) == []
+    machine.memory.zap(vma, 0, FULL_MASK)
+    assert vma.slots[0] is None
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("locked_first", [True, False])
+def test_mlocked_memory_keeps_pages_of_zeros(locked_first: bool) -> None:
+    """An mlocked folio, or one that is partially mapped in an mlocked region (try_to_map_unused_to_zeropage())."""
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    machine.memory.touch(task, vma, 0, 1, False)
+    folio = folio_at(vma, 0)
+    if locked_first:
+        folio.set_flag(PG_MLOCKED)
+    else:
+        machine.memory.zap(vma, 0, UPPER)
+        vma.locked = True
+    assert split(machine, folio)
+    assert owners(vma, 0) == {"folio": 0, "base": 512 if locked_first else 256, "zero": 0}
+    assert check(machine) == []
+
+
+def test_every_task_that_maps_the_folio_maps_the_base_pages_afterwards() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    child = machine.fork(task, "child")
+    machine.memory.zap(vma, 0, UPPER)
+    folio = folio_at(vma, 0)
+    assert split(machine, folio)
+    theirs = child.mm.vmas["memory"]
+    assert owners(vma, 0) == {"folio": 0, "base": 256, "zero": 0}
+    assert owners(theirs, 0) == {"folio": 0, "base": 512, "zero": 0}
+    pages = theirs.slots[0].owner  # type: ignore[union-attr]
+    assert isinstance(pages, BasePages)
+    assert pages.more_mapped == [LOWER]
+    assert (task.mm.nr_anon, child.mm.nr_anon) == (256, 512)
+    assert task.memcg.memory.usage == 512
+    assert check(machine) == []
+    machine.exit(task)
+    assert task.memcg.memory.usage == 512
+    machine.exit(child)
+    assert task.memcg.memory.usage == 0
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+@pytest.mark.parametrize("part", [FULL_MASK, UPPER], ids=["whole", "halved"])
+def test_a_reference_of_somebody_else_makes_it_fail_and_changes_nothing(
+    design: str | None, part: int
+) -> None:
+    machine = small_machine(design)
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+    if part != FULL_MASK:
+        machine.memory.zap(vma, 0, part)
+    folio.get()
+    before = census(vma, 2)
+    assert not split(machine, folio)
+    after = census(vma, 2)
+    assert (after.huge, after.base, after.absent) == (before.huge, before.base, before.absent)
+    assert event(machine, "thp_split_page_failed") == mthp(machine, "split_failed") == 1
+    assert event(machine, "thp_split_page") == 0
+    assert check(machine, [folio]) == []
+    machine.lru.folio_put(folio)
+    assert split(machine, folio)
+    assert check(machine) == []
+
+
+def test_unmapping_entry_by_entry_flags_a_folio_that_was_not() -> None:
+    """try_to_migrate_one() goes page by page; the last PMD is gone long before."""
+    machine = small_machine()
+    machine.huge_memory.thp.shrink_underused = False
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+    machine.huge_memory.split_huge_pmd(vma, 0, folio)
+    assert split(machine, folio)
+    assert event(machine, "thp_deferred_split_page") == 1
+    assert mthp(machine, "nr_anon_partially_mapped") == 0
+    assert check(machine) == []
+
+
+def test_a_folio_that_nobody_maps_any_more_can_be_split() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+    folio.get()
+    machine.memory.zap(vma, 0, FULL_MASK)
+    assert folio.trylock()
+    assert machine.huge_memory.split_folio(folio)
+    assert task.memcg.memory.usage == 0
+    machine.lru.folio_put(folio)
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("mode", ["on", "nokmem", "disabled"])
+@pytest.mark.parametrize("design", ["split_queue", "split_queue_reparented", "list_lru"])
+def test_splitting_works_however_the_machine_was_booted(design: str, mode: str) -> None:
+    machine = small_machine(design, memcg=mode)
+    task = start(machine)
+    for nid in (0, 1):
+        halved(machine, task, 2, nid, f"on{nid}")
+    machine.vmscan.try_to_free_pages(0, None)
+    assert event(machine, "thp_split_page") == 4
+    assert check(machine) == []
+
+
+def test_without_an_anon_vma_there_is_nothing_to_unmap() -> None:
+    machine = small_machine("split_queue")
+    folio = Folio(9, 0)
+    assert machine.pages.alloc_huge(9, 0, None, 0) == 0
+    assert folio.trylock()
+    assert machine.huge_memory.split_folio(folio)
+    machine.lru.folio_put(folio)
+    assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed
