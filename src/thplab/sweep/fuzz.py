@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random scenarios on the model and on a kernel: they must agree, figure by figure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from thplab.backends import model, vm
+from thplab.backends.errors import KernelRunError
+from thplab.compare.verify import Verification, verify
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+from thplab.scenario.toml_writer import scenario_toml
+from thplab.sweep.random_scenarios import random_scenario
+from thplab.sweep.reduce import reduce_scenario
+
+__all__ = ["Finding", "FuzzReport", "fuzz"]
+
+_BATCH = 100
+"""Scenarios that share a boot."""
+
+
+class Finding(msgspec.Struct, kw_only=True):
+    """A scenario on which model and kernel disagree, made as small as it was found to be.
+
+    Attributes:
+        number: its place in the series.
+        original: as it was written.
+        smallest: as it was reduced.
+        lines: what differs on the smallest, a line each.
+    """
+
+    number: int
+    original: Scenario
+    smallest: Scenario
+    lines: list[str]
+
+
+class FuzzReport(msgspec.Struct, kw_only=True):
+    """What a series of random scenarios found."""
+
+    kernel: str
+    seed: int
+    count: int
+    figures: int
+    """Figures that were held against each other by an exact rule or a tolerance, and agreed."""
+    findings: list[Finding]
+
+
+def fuzz(kernel: str, count: int, seed: int, progress: Callable[[int], None]) -> FuzzReport:
+    """Run random scenarios in batches, and reduce each that shows a difference.
+
+    Args:
+        kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
+        count: how many.
+        seed: of the series: the same seed gives the same scenarios.
+        progress: called with how many are done.
+
+    Raises:
+        InputError: the kernel cannot be booted here.
+    """
+    report = FuzzReport(kernel=kernel, seed=seed, count=count, figures=0, findings=[])
+    for start in range(0, count, _BATCH):
+        numbers = range(start, min(start + _BATCH, count))
+        scenarios = [random_scenario(seed, number) for number in numbers]
+        outcomes = _try_all(scenarios, kernel)
+        for number, scenario, outcome in zip(numbers, scenarios, outcomes, strict=True):
+            report.figures += outcome.agreed
+            if outcome.lines:
+                report.findings.append(_reduce(number, scenario, outcome.lines, kernel))
+        progress(numbers.stop)
+    return report
+
+
+class _Outcome:
+    """How one scenario went: the figures that agreed, and what did not."""
+
+    def __init__(self, agreed: int, lines: list[str]) -> None:
+        self.agreed = agreed
+        self.lines = lines
+
+
+def _try_all(scenarios: Sequence[Scenario], kernel: str) -> list[_Outcome]:
+    """Each scenario on both sides; one that brings the guest down does not keep the rest from running."""
+    outcomes: list[_Outcome] = []
+    while len(outcomes) < len(scenarios):
+        rest = scenarios[len(outcomes) :]
+        try:
+            runs, failure = vm.run_batch(rest, kernel), None
+        except KernelRunError as error:
+            runs, failure = error.runs, error
+        outcomes.extend(
+            _hold(scenario, run) for scenario, run in zip(rest[: len(runs)], runs, strict=True)
+        )
+        if failure is not None and len(outcomes) < len(scenarios):
+            outcomes.append(_Outcome(0, [f"the kernel did not get through: {failure}"]))
+    return outcomes
+
+
+def _hold(scenario: Scenario, kernel_run: Run) -> _Outcome:
+    verification = verify(scenario, model.run(scenario, kernel_run.design), kernel_run)
+    counts = verification.counts
+    return _Outcome(counts["equal"] + counts["within"], _differences(verification))
+
+
+def _differences(verification: Verification) -> list[str]:
+    lines = [
+        f"{figure.moment}: {figure.figure}: model {figure.model}, kernel {figure.kernel}"
+        for figure in verification.differences
+    ]
+    return [*lines, *verification.warnings]
+
+
+def _reduce(number: int, scenario: Scenario, lines: list[str], kernel: str) -> Finding:
+    """Make it small, keeping at least one figure that differed at the start."""
+    wanted = {line.split(":")[1] for line in lines if ":" in line}
+    seen: dict[str, list[str]] = {}
+
+    def failing(candidates: Sequence[Scenario]) -> list[bool]:
+        outcomes = _try_all(candidates, kernel)
+        for candidate, outcome in zip(candidates, outcomes, strict=True):
+            if any(line.split(":")[1] in wanted for line in outcome.lines if ":" in line):
+                seen[scenario_toml(candidate)] = outcome.lines
+        return [scenario_toml(candidate) in seen for candidate in candidates]
+
+    smallest = reduce_scenario(scenario, failing)
+    return Finding(
+        number=number,
+        original=scenario,
+        smallest=smallest,
+        lines=seen.get(scenario_toml(smallest), lines),
+    )

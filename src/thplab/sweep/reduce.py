@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Making a failing scenario small: every step that can go without losing the failure goes.
+
+Trying a scenario on a kernel costs a boot, but many scenarios share one: each round tries all
+ways to leave something out at once, and goes on with the shortest that still fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from thplab.scenario import schema
+from thplab.scenario.check import check
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.schema import Scenario
+
+__all__ = ["reduce_scenario", "shorter_scenarios"]
+
+_MOST_ROUNDS = 12
+
+
+def reduce_scenario(
+    scenario: Scenario, failing: Callable[[Sequence[Scenario]], Sequence[bool]]
+) -> Scenario:
+    """The smallest scenario that was found to fail as well.
+
+    Args:
+        scenario: one that fails.
+        failing: says of each of many scenarios whether it fails.
+    """
+    smallest = scenario
+    for _round in range(_MOST_ROUNDS):
+        candidates = shorter_scenarios(smallest)
+        if not candidates:
+            break
+        verdicts = failing(candidates)
+        failures = [one for one, fails in zip(candidates, verdicts, strict=True) if fails]
+        if not failures:
+            break
+        smallest = min(failures, key=_weight)
+    return smallest
+
+
+def shorter_scenarios(scenario: Scenario) -> list[Scenario]:
+    """Every way to leave out a run of steps (half of them, a quarter, ... one), a cgroup or a task.
+
+    What depends on something left out goes with it, where that makes the rest possible.
+    """
+    found: dict[tuple[schema.AnyStep, ...], Scenario] = {}
+    count = len(scenario.steps)
+    length = max(1, count // 2)
+    while length:
+        for start in range(0, count, max(1, length // 2)):
+            rest = scenario.steps[:start] + scenario.steps[start + length :]
+            possible = _possible(scenario, rest)
+            if possible is not None and len(possible.steps) < count:
+                found.setdefault(possible.steps, possible)
+        length //= 2
+    candidates = list(found.values())
+    trimmed = _without_unused(scenario)
+    if trimmed is not None:
+        candidates.append(trimmed)
+    return candidates
+
+
+def _possible(scenario: Scenario, steps: Sequence[schema.AnyStep]) -> Scenario | None:
+    """The scenario with those of the steps that can still be carried out, one after the other."""
+    kept: list[schema.AnyStep] = []
+    for step in steps:
+        draft = msgspec.structs.replace(scenario, steps=(*kept, step), claims=())
+        try:
+            check(draft)
+        except ScenarioError:
+            continue
+        kept.append(step)
+    if not any(isinstance(step, schema.Observe) for step in kept):
+        return None
+    return msgspec.structs.replace(scenario, steps=tuple(kept), claims=())
+
+
+def _without_unused(scenario: Scenario) -> Scenario | None:
+    """The scenario without the tasks and cgroups that no step needs; None if it needs all."""
+    tasks = dict(scenario.tasks)
+    cgroups = dict(scenario.cgroups)
+    for name in list(tasks):
+        rest = {other: task for other, task in tasks.items() if other != name}
+        if _valid(msgspec.structs.replace(scenario, tasks=rest)):
+            tasks = rest
+    for path in list(cgroups):
+        fewer = {other: cgroup for other, cgroup in cgroups.items() if other != path}
+        if _valid(msgspec.structs.replace(scenario, tasks=tasks, cgroups=fewer)):
+            cgroups = fewer
+    if len(tasks) == len(scenario.tasks) and len(cgroups) == len(scenario.cgroups):
+        return None
+    return msgspec.structs.replace(scenario, tasks=tasks, cgroups=cgroups)
+
+
+def _valid(scenario: Scenario) -> bool:
+    try:
+        check(scenario)
+    except ScenarioError:
+        return False
+    return True
+
+
+def _weight(scenario: Scenario) -> tuple[int, int]:
+    return len(scenario.steps), len(scenario.tasks) + len(scenario.cgroups)
