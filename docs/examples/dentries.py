@@ -4,7 +4,14 @@
 from __future__ import annotations
 
 from thplab.cpu.list_head import ListHead
-from thplab.mm.list_lru import LRU_REMOVED, LRU_ROTATE, Isolate, ListLru, ListLruOne, list_lru_isolate
+from thplab.mm.list_lru import (
+    LRU_REMOVED,
+    LRU_ROTATE,
+    Isolate,
+    ListLru,
+    ListLruOne,
+    list_lru_isolate,
+)
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (

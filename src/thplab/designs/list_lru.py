@@ -20,7 +20,6 @@ from thplab.mm.list_lru import (
     list_lru_isolate,
     list_lru_isolate_move,
 )
-from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
 
 if TYPE_CHECKING:
@@ -129,7 +128,7 @@ class ListLruQueue(DeferredSplitQueue):
     def count_objects(self, sc: ShrinkControl) -> int:
         """deferred_split_count(): SHRINK_EMPTY lets the bit be cleared (25fcea213022)."""
         count = self.the_lru().shrink_count(sc)
-        return count if count else SHRINK_EMPTY
+        return count or SHRINK_EMPTY
 
     def scan_objects(self, sc: ShrinkControl) -> int:
         """deferred_split_scan()."""

@@ -96,7 +96,8 @@ class SplitQueueReparented(SplitQueue):
 
     def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
         """reparent_deferred_split_queue(): to the parent's tail; its bit is set on every node, for
-        the queue does not know which."""
+        the queue does not know which.
+        """
         source = self.queue_of(memcg, 0)
         target = self.queue_of(parent, 0)
         source.lock.acquire(IRQ)

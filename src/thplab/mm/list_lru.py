@@ -18,26 +18,36 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import i64
 
-from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.list_head import (
     ListHead,
-    list_add_tail,
-    list_del_init,
     list_move_tail,
     list_release,
     list_splice,
 )
-from thplab.cpu.ops import READ, WRITE
-from thplab.cpu.rcu import RcuHead
-from thplab.cpu.spinlock import IRQ, IRQSAVE, PLAIN, LockClass, SpinLock
-from thplab.cpu.xarray import XArray
+from thplab.cpu.ops import READ
+from thplab.cpu.spinlock import IRQ, PLAIN, LockClass
 from thplab.mm.folio import Folio, folio_memcg
+from thplab.mm.list_lru_lock import ListLruLocking
+from thplab.mm.list_lru_one import (
+    DEAD,
+    LRU_REMOVED,
+    LRU_REMOVED_RETRY,
+    LRU_RETRY,
+    LRU_ROTATE,
+    LRU_SKIP,
+    LRU_STOP,
+    Isolate,
+    ListLruMemcg,
+    ListLruOne,
+    list_lru_isolate,
+    list_lru_isolate_move,
+)
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
 
 if TYPE_CHECKING:
@@ -60,94 +70,9 @@ __all__ = [
     "list_lru_isolate_move",
 ]
 
-# enum lru_status. REMOVED, ROTATE and SKIP return with the sublist's lock held, the others with it dropped.
-LRU_REMOVED: Final[i64] = 0
-LRU_REMOVED_RETRY: Final[i64] = 1
-LRU_ROTATE: Final[i64] = 2
-LRU_SKIP: Final[i64] = 3
-LRU_RETRY: Final[i64] = 4
-LRU_STOP: Final[i64] = 5
 
-DEAD: Final[i64] = -(1 << 63)  # LONG_MIN in nr_items: the sublist was reparented
-
-# All list_lru locks that give no key are initialised by one statement, and so are one class.
-DEFAULT_KEY: Final = LockClass("&l->lock")
-XA_KEY: Final = LockClass("&lru->xa.xa_lock")
-
-
-@mypyc_attr(acyclic=True)
-class ListLruOne(ListHead):
-    """struct list_lru_one: the list of one (node, cgroup); it is the head itself.
-
-    Attributes:
-        nr_items: entries, or DEAD.
-        lock: protects the links and nr_items.
-    """
-
-    def __init__(self, key: LockClass, nid: i64, memcg: MemCgroup | None) -> None:
-        super().__init__()
-        self.nr_items: i64 = 0
-        self.lock: SpinLock = SpinLock(key)
-        self.nid: i64 = nid
-        self.memcg: MemCgroup | None = memcg
-
-    def __repr__(self) -> str:
-        owner = self.memcg.path if self.memcg is not None else "root"
-        items = "dead" if self.nr_items == DEAD else str(self.nr_items)
-        return f"list_lru_one({owner}, node {self.nid}, {items})"
-
-
-class ListLruMemcg(RcuHead):
-    """struct list_lru_memcg: the sublists of one cgroup, one for each possible node."""
-
-    def __init__(self, key: LockClass, nr_nodes: i64, memcg: MemCgroup) -> None:
-        self.node: list[ListLruOne] = [ListLruOne(key, nid, memcg) for nid in range(nr_nodes)]
-        self.freed: bool = False
-
-    def func(self) -> None:
-        """kvfree_rcu(): nobody may look at the sublists any more."""
-        self.freed = True
-
-
-class ListLruNode:
-    """struct list_lru_node: the root's sublist of a node, and the total over all cgroups."""
-
-    def __init__(self, key: LockClass, nid: i64) -> None:
-        self.lru: ListLruOne = ListLruOne(key, nid, None)
-        self.nr_items: AtomicLong = AtomicLong()
-
-
-@mypyc_attr(allow_interpreted_subclasses=True)
-class Isolate:
-    """list_lru_walk_cb: what a walk does with each entry."""
-
-    def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """Called with the sublist's lock held. Returns an LRU_ status."""
-        raise NotImplementedError
-
-
-def list_lru_isolate(l: ListLruOne, item: ListHead) -> None:
-    """list_lru_isolate(): unlink, for a callback that returns REMOVED; the walker counts the node."""
-    list_del_init(item)
-    l.nr_items -= 1
-
-
-def list_lru_isolate_move(l: ListLruOne, item: ListHead, head: ListHead) -> None:
-    """list_lru_isolate_move(): move to the caller's private list."""
-    list_move_tail(item, head)
-    l.nr_items -= 1
-
-
-class ListLru:
-    """struct list_lru.
-
-    Args:
-        machine: whose nodes and cgroups it is for.
-        memcg_aware: list_lru_init_memcg(); `nokmem` and a disabled memory controller force it off.
-        shrinker: whose bit is set when a sublist gets its first entry. The id is taken only if the
-            shrinker is memcg-aware.
-        key: the class of its locks (list_lru_init_memcg_key()).
-    """
+class ListLru(ListLruLocking):
+    """struct list_lru. Arguments as for :class:`ListLruLocking`."""
 
     def __init__(
         self,
@@ -156,23 +81,9 @@ class ListLru:
         shrinker: Shrinker | None = None,
         key: LockClass | None = None,
     ) -> None:
-        self.machine: Machine = machine
-        self.key: LockClass = DEFAULT_KEY if key is None else key
-        self.memcg_aware: bool = memcg_aware and machine.memcg.kmem_enabled
-        self.shrinker_id: i64 = -1
-        if shrinker is not None:
-            self.shrinker_id = self.take_shrinker_id(shrinker)
-        self.node: list[ListLruNode] = [
-            ListLruNode(self.key, nid) for nid in range(machine.nr_nodes)
-        ]
-        self.xa: XArray[ListLruMemcg] = XArray(XA_KEY)
-        self.destroyed: bool = False
+        super().__init__(machine, memcg_aware, shrinker, key)
         if self.memcg_aware:
             machine.list_lrus.register(self)
-
-    def take_shrinker_id(self, shrinker: Shrinker) -> i64:
-        """The id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.2.y)."""
-        return shrinker.id if shrinker.memcg_aware else -1
 
     def destroy(self) -> None:
         """list_lru_destroy(): nobody may use it any more. Twice is harmless."""
@@ -186,115 +97,7 @@ class ListLru:
         self.node = []
         self.xa.slots = []
 
-    def sublists(self) -> list[ListLruOne]:
-        """All sublists there are, the root's first, then by cgroup id. For inspection."""
-        ones = [node.lru for node in self.node]
-        for block in self.xa.slots:
-            if block is not None:
-                ones.extend(block.node)
-        return ones
-
-    # Lookup and locking
-
-    def from_memcg_idx(self, nid: i64, idx: i64) -> ListLruOne | None:
-        """list_lru_from_memcg_idx(): under RCU. A negative id means the root's sublist."""
-        if self.memcg_aware and idx >= 0:
-            block = self.xa.load(idx)
-            return None if block is None else block.node[nid]
-        return self.node[nid].lru
-
-    def lock_of_memcg(
-        self, nid: i64, memcg: MemCgroup | None, mode: i64, skip_empty: bool
-    ) -> tuple[ListLruOne | None, MemCgroup | None]:
-        """lock_list_lru_of_memcg(): find and lock the sublist; returns it and its owner.
-
-        With `skip_empty` (walks) a missing or dead sublist is None; else the nearest ancestor's is
-        taken, which is right only while the cgroup is dying.
-        """
-        rcu = self.machine.rcu
-        rcu.read_lock()
-        while True:
-            l = self.from_memcg_idx(nid, memcg_kmem_id(memcg))
-            if l is not None:
-                l.lock.acquire(mode)
-                if l.nr_items != DEAD:
-                    # The lock pins the sublist from here on: reparenting needs it too.
-                    rcu.read_unlock()
-                    return l, memcg
-                l.lock.release(mode)
-            if skip_empty or memcg is None:
-                rcu.read_unlock()
-                return None, memcg
-            if not memcg.css_is_dying():
-                warn_once(
-                    f"WARNING: list_lru: no list for {memcg.path} on node {nid}, which is not dying"
-                )
-            memcg = memcg.parent
-
-    def lock(self, nid: i64, memcg: MemCgroup | None) -> tuple[ListLruOne, MemCgroup | None]:
-        """list_lru_lock(): lock the sublist of (nid, memcg). Returns it and its real owner.
-
-        The caller keeps the cgroup alive, by RCU or by a reference.
-        """
-        return self._lock(nid, memcg, PLAIN)
-
-    def lock_irq(self, nid: i64, memcg: MemCgroup | None) -> tuple[ListLruOne, MemCgroup | None]:
-        """list_lru_lock_irq()."""
-        return self._lock(nid, memcg, IRQ)
-
-    def lock_irqsave(
-        self, nid: i64, memcg: MemCgroup | None
-    ) -> tuple[ListLruOne, MemCgroup | None]:
-        """list_lru_lock_irqsave()."""
-        return self._lock(nid, memcg, IRQSAVE)
-
-    def _lock(
-        self, nid: i64, memcg: MemCgroup | None, mode: i64
-    ) -> tuple[ListLruOne, MemCgroup | None]:
-        l, owner = self.lock_of_memcg(nid, memcg, mode, False)
-        assert l is not None, "the root's sublist is always there"
-        return l, owner
-
-    def unlock(self, l: ListLruOne) -> None:
-        """list_lru_unlock()."""
-        l.lock.release(PLAIN)
-
-    def unlock_irq(self, l: ListLruOne) -> None:
-        """list_lru_unlock_irq()."""
-        l.lock.release(IRQ)
-
-    def unlock_irqrestore(self, l: ListLruOne) -> None:
-        """list_lru_unlock_irqrestore()."""
-        l.lock.release(IRQSAVE)
-
     # Adding and removing
-
-    def add_locked(self, l: ListLruOne, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
-        """__list_lru_add(): the caller holds `l`, whose owner is `memcg`. Whether it was added."""
-        if item.next is not None:
-            return False
-        list_add_tail(item, l)
-        # The count comes before the bit: reclaim that clears the bit afterwards counts again, and must see it.
-        self._set_nr_items(l, l.nr_items + 1)
-        if l.nr_items == 1 and memcg is not None:
-            self.machine.shrinkers.set_shrinker_bit(memcg, nid, self.shrinker_id)
-        self.node[nid].nr_items.add(1)
-        return True
-
-    def del_locked(self, l: ListLruOne, item: ListHead, nid: i64) -> bool:
-        """__list_lru_del(): the caller holds `l`. Whether it was on the list. The bit stays."""
-        if item.next is None:
-            return False
-        list_del_init(item)
-        self._set_nr_items(l, l.nr_items - 1)
-        self.node[nid].nr_items.add(-1)
-        return True
-
-    def _set_nr_items(self, l: ListLruOne, nr_items: i64) -> None:
-        """Lockless readers (count_one) see each store."""
-        if H.on:
-            H.watcher.point(WRITE, l)
-        l.nr_items = nr_items
 
     def add(self, item: ListHead, nid: i64, memcg: MemCgroup | None) -> bool:
         """list_lru_add(): to the tail of (nid, memcg). False if it is on a list already."""
@@ -348,7 +151,7 @@ class ListLru:
                 H.watcher.point(READ, l)
             count = l.nr_items
         rcu.read_unlock()
-        return count if count > 0 else 0
+        return max(0, count)
 
     def count_node(self, nid: i64) -> i64:
         """list_lru_count_node(): entries on the node over all cgroups."""

@@ -27,7 +27,7 @@ from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.object import KernelObject
-from thplab.cpu.ops import COMPLETION, READ, RMW
+from thplab.cpu.ops import COMPLETION
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
 from thplab.mm.memcontrol import MemCgroup
@@ -147,12 +147,8 @@ class Shrinkers:
         """shrinker_alloc(): give it an id, if it is memcg-aware and the machine was booted for that."""
         if H.on and H.watcher.fails("shrinker"):
             raise MemoryError(f"shrinker_alloc() of {shrinker.name}")
-        memcg = self.machine.memcg
         wanted = (shrinker.flags & SHRINKER_MEMCG_AWARE) != 0
-        # With nokmem only shrinkers of what is charged anyway, not of slab, can be asked by cgroup.
-        possible = not memcg.disabled and (
-            memcg.kmem_enabled or (shrinker.flags & SHRINKER_NONSLAB) != 0
-        )
+        possible = self.gives_id(shrinker)
         nr_counts: i64 = self.machine.nr_nodes if shrinker.flags & SHRINKER_NUMA_AWARE else 1
         shrinker.nr_deferred = [AtomicLong() for _ in range(nr_counts)]
         if wanted and possible:
@@ -164,6 +160,15 @@ class Shrinkers:
             if shrinker.id >= self.nr_max:
                 self._expand_info(shrinker.id)
             self.mutex.unlock()
+
+    def gives_id(self, shrinker: Shrinker) -> bool:
+        """shrinker_memcg_alloc()'s -ENOSYS: with nokmem only shrinkers of what is charged anyway, not
+        of slab, can be asked by cgroup.
+        """
+        memcg = self.machine.memcg
+        return not memcg.disabled and (
+            memcg.kmem_enabled or (shrinker.flags & SHRINKER_NONSLAB) != 0
+        )
 
     def register(self, shrinker: Shrinker) -> None:
         """shrinker_register(): from now on it is called. Allocates it if nobody did."""
@@ -281,7 +286,7 @@ class Shrinkers:
         freeable: i64 = shrinker.count_objects(sc)
         if freeable == 0 or freeable == SHRINK_EMPTY:
             return freeable
-        batch = shrinker.batch if shrinker.batch else SHRINK_BATCH
+        batch = shrinker.batch or SHRINK_BATCH
         unit = self._deferred_unit(shrinker, sc)
         counter = shrinker.nr_deferred[sc.nid if shrinker.flags & SHRINKER_NUMA_AWARE else 0]
         offset = shrinker.id % SHRINKER_UNIT_BITS
@@ -389,7 +394,8 @@ class Shrinkers:
         shrinker: Shrinker,
     ) -> i64:
         """Clear the bit, then ask again: an object linked before the clear is seen by the second
-        question, one linked later sets the bit after it. The order is the protocol."""
+        question, one linked later sets the bit after it. The order is the protocol.
+        """
         unit.clear_bit(offset)
         result = self.do_shrink_slab(ShrinkControl(nid, memcg), shrinker, priority)
         if result == SHRINK_EMPTY:
