@@ -36,7 +36,6 @@ SCAN_EXCEED_SHARED_PTE: Final = "exceeded_shared_pte"
 SCAN_VMA_CHECK: Final = "vma_check_failed"
 SCAN_ALLOC_HUGE_PAGE_FAIL: Final = "alloc_huge_page_failed"
 SCAN_CGROUP_CHARGE_FAIL: Final = "ccgroup_charge_failed"
-SCAN_LACK_REFERENCED_PAGE: Final = "lack_referenced_page"
 
 SCAN_RESULTS: Final = (
     SCAN_SUCCEED,
@@ -47,7 +46,6 @@ SCAN_RESULTS: Final = (
     SCAN_VMA_CHECK,
     SCAN_ALLOC_HUGE_PAGE_FAIL,
     SCAN_CGROUP_CHARGE_FAIL,
-    SCAN_LACK_REFERENCED_PAGE,
 )
 
 
@@ -154,7 +152,8 @@ class Khugepaged:
         if khugepaged and shared > self.max_ptes_shared:
             return SCAN_EXCEED_SHARED_PTE, -1
         if not load:
-            return SCAN_LACK_REFERENCED_PAGE, -1
+            # Only the zero page, which MADV_COLLAPSE takes as well; no node has more than node 0.
+            return SCAN_SUCCEED, 0
         most = max(load.values())
         return SCAN_SUCCEED, min(nid for nid, count in load.items() if count == most)
 
