@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Moving memory between nodes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.mm.small import (
+    HUGE,
+    LOWER,
+    UPPER,
+    event,
+    fill,
+    folio_at,
+    halved,
+    mmap,
+    mthp,
+    small_machine,
+    start,
+    touched,
+)
+from thplab.mm.census import census
+from thplab.mm.folio import FULL_MASK, PG_LOCKED, PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio
+from thplab.mm.invariants import check
+from thplab.mm.machine import Machine
+from thplab.mm.shrinker import ShrinkControl
+
+DESIGNS = ["split_queue", "split_queue_reparented", "list_lru"]
+
+
+def migrate(machine: Machine, folio: Folio, nid: int) -> bool:
+    """migrate_folio() takes over a reference of the caller."""
+    folio.get()
+    return machine.migration.migrate_folio(folio, nid)
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_a_whole_huge_page_moves_whole_and_stays_queued(design: str) -> None:
+    """8a8ca142a488: its successor waits on the list of the new node."""
+    machine = small_machine(design)
+    task = start(machine)
+    vma = touched(machine, task, 1, mask=LOWER)
+    old = folio_at(vma, 0)
+    old.set_flag(PG_MLOCKED)
+    machine.migration.move_slot(vma, 0, 1, 1)
+    new = folio_at(vma, 0)
+    assert old.is_freed()
+    assert (new.nid, new.zeros, new.refcount) == (1, UPPER, 1)
+    assert new.flags & (PG_MLOCKED | PG_LOCKED | PG_PARTIALLY_MAPPED) == PG_MLOCKED
+    assert vma.slots[0] is new
+    assert [pernode.nr_anon_thps for pernode in task.memcg.nodeinfo] == [0, HUGE]
+    assert machine.deferred_split.count_objects(ShrinkControl(1, task.memcg)) == 1
+    assert event(machine, "thp_migration_success") == 1
+    assert event(machine, "thp_deferred_split_page") == 0
+    assert mthp(machine, "nr_anon") == 1
+    assert task.memcg.memory.usage == HUGE
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_one_that_waits_to_be_split_is_split_and_its_pages_move(design: str) -> None:
+    machine = small_machine(design)
+    task = start(machine)
+    vma = halved(machine, task, 1)
+    machine.migration.move_slot(vma, 0, 1, 1)
+    found = census(vma, 2)
+    assert (found.huge, found.base) == ([0, 0], [0, 256])
+    assert event(machine, "thp_split_page") == event(machine, "thp_migration_split") == 1
+    assert event(machine, "thp_migration_fail") == 1
+    assert event(machine, "thp_migration_success") == 0
+    assert check(machine) == []
+
+
+def test_what_is_there_already_or_not_meant_stays() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 2)
+    before = [folio_at(vma, slot) for slot in range(2)]
+    machine.migration.move_slot(vma, 0, FULL_MASK, 0)
+    machine.migration.move_slot(vma, 1, 0, 1)
+    assert [folio_at(vma, slot) for slot in range(2)] == before
+    machine.memory.zap(vma, 0, UPPER)
+    machine.migration.move_slot(vma, 0, UPPER, 1)
+    assert folio_at(vma, 0) is before[0]
+    machine.migration.move_slot(mmap(machine, task, 1, name="empty"), 0, FULL_MASK, 1)
+    assert check(machine) == []
+
+
+def test_a_shared_huge_page_moves_for_all_who_map_it() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    child = machine.fork(task, "child")
+    machine.memory.zap(vma, 0, UPPER)
+    machine.migration.move_slot(vma, 0, LOWER, 1)
+    new = folio_at(vma, 0)
+    assert new.nid == 1
+    assert child.mm.vmas["memory"].slots[0] is new
+    assert (new.entire_mapcount, new.mapped, new.refcount) == (1, LOWER, 257)
+    assert check(machine) == []
+
+
+def test_entries_are_unmapped_one_by_one_so_the_successor_counts_as_partially_mapped() -> None:
+    """try_to_migrate_one(): from the first entry on the old folio looks partly mapped."""
+    machine = small_machine()
+    machine.huge_memory.thp.shrink_underused = False
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    machine.huge_memory.split_huge_pmd(vma, 0, folio_at(vma, 0))
+    machine.migration.move_slot(vma, 0, 1, 1)
+    new = folio_at(vma, 0)
+    assert new.nid == 1
+    assert new.flags & PG_PARTIALLY_MAPPED
+    assert mthp(machine, "nr_anon_partially_mapped") == 1
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("part", [FULL_MASK, LOWER], ids=["pmd", "ptes"])
+def test_a_reference_of_somebody_else_leaves_it_where_it_is(part: int) -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    machine.memory.zap(vma, 0, FULL_MASK & ~part)
+    folio = folio_at(vma, 0)
+    folio.get()
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    assert folio_at(vma, 0) is folio
+    assert folio.nid == 0
+    assert not folio.flags & PG_LOCKED
+    assert event(machine, "thp_migration_success") == 0
+    assert machine.pages.nodes[1].free == machine.pages.nodes[1].managed
+    assert check(machine, [folio]) == []
+
+
+def test_one_that_is_locked_or_too_small_by_now_is_left() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = halved(machine, task, 1)
+    folio = folio_at(vma, 0)
+    assert folio.trylock()
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    assert folio_at(vma, 0) is folio
+    folio.unlock()
+    folio.get()
+    assert folio.trylock()
+    assert machine.huge_memory.split_folio(folio)
+    folio.unlock()
+    assert not machine.migration.migrate_folio(folio, 1)
+    assert folio.is_freed()
+    assert machine.pages.nodes[1].free == machine.pages.nodes[1].managed
+    assert check(machine) == []
+
+
+def test_a_full_node_takes_no_huge_page_and_nobody_is_killed_for_it() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 2)
+    base = mmap(machine, task, 1, 0, "base", "nohugepage")
+    machine.memory.touch(task, base, 0, LOWER, False)
+    node = machine.pages.nodes[1]
+    node.take(0, node.free, 0)
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    machine.migration.move_slot(base, 0, FULL_MASK, 1)
+    assert census(vma, 2).huge == [2, 0]
+    assert census(base, 2).base == [256, 0]
+    assert event(machine, "thp_migration_fail") == 1
+    assert machine.oom.killed == []
+
+
+def test_base_pages_move_and_are_charged_as_before() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1, thp="nohugepage")
+    machine.memory.touch(task, vma, 0, LOWER, False)
+    machine.migration.move_slot(vma, 0, 0xFF, 1)
+    assert census(vma, 2).base == [248, 8]
+    assert task.memcg.memory.usage == 256
+    assert [pernode.nr_lru for pernode in task.memcg.nodeinfo] == [248, 8]
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    assert census(vma, 2).base == [0, 256]
+    assert check(machine) == []
+
+
+def test_base_pages_that_another_task_maps_too_stay() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1, thp="nohugepage")
+    machine.memory.touch(task, vma, 0, 0b1111, False)
+    child = machine.fork(task, "child")
+    machine.memory.zap(child.mm.vmas["memory"], 0, 0b0011)
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    assert census(vma, 2).base == [2, 2]
+    assert check(machine) == []
+
+
+def test_without_the_memory_controller_memory_moves_as_well() -> None:
+    machine = small_machine(memcg="disabled")
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    base = mmap(machine, task, 1, 0, "base", "nohugepage")
+    machine.memory.touch(task, base, 0, 1, False)
+    for region in (vma, base):
+        machine.migration.move_slot(region, 0, FULL_MASK, 1)
+    assert census(vma, 2).huge == [0, 1]
+    assert census(base, 2).base == [0, 1]
+    assert check(machine) == []
+
+
+def test_a_folio_without_an_anon_vma_moves_too() -> None:
+    machine = small_machine(None)
+    folio = Folio(9, 0)
+    assert machine.pages.alloc_huge(9, 0, None, 0) == 0
+    assert migrate(machine, folio, 1) is False, "the reference that we hold"
+    assert machine.migration.migrate_folio(folio, 1)
+    assert check(machine) == []
+    task = start(machine)
+    assert not fill(machine, task, 0)
