@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable
-from typing import cast
-
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H
+from thplab.explore.checks import name_of
 from thplab.explore.core import COMPLETE, FAILED, Engine
-from thplab.explore.core_check import Case, CheckFailed, World
+from thplab.explore.core_check import Case, World
 from thplab.explore.core_reduce import Reduction
 
 __all__ = ["Failure", "Limits", "Tally", "execute", "search"]
@@ -119,12 +118,12 @@ def execute(engine: Engine, case: Case, tally: Tally) -> i64:
     if verdict == FAILED:
         error = engine.failure
         assert error is not None
-        tally.failures.append(Failure(_check_of(engine, error), error, engine))
+        tally.failures.append(Failure(name_of(error, engine.failed_check), error, engine))
         # An error keeps its traceback, and with it the frames that it passed.
         engine.failure = error.with_traceback(None)
     elif verdict == COMPLETE:
         if tally.collect:
-            tally.states.add(cast(Hashable, world.state()))
+            tally.states.add(world.state())
     else:
         tally.cut += 1
     world.teardown()
@@ -148,14 +147,6 @@ def _check_quiescent(engine: Engine, world: World) -> i64:
         engine.ended = FAILED
         return FAILED
     return COMPLETE
-
-
-def _check_of(engine: Engine, error: BaseException) -> str:
-    if isinstance(error, CheckFailed):
-        return error.check
-    if engine.failed_check:
-        return engine.failed_check
-    return type(error).__name__
 
 
 def search(engine: Reduction, case: Case, limits: Limits, tally: Tally) -> None:

@@ -16,7 +16,7 @@ from mypy_extensions import i64
 
 from thplab.cpu.ops import IRQ_OFF, IRQ_ON, NAMES
 from thplab.explore.core import Engine, Lane, lane_name
-from thplab.explore.core_check import Case
+from thplab.explore.core_check import Case, Check
 from thplab.explore.core_search import Failure, Tally, execute
 
 __all__ = ["Step", "Trace", "TraceEngine", "record", "render"]
@@ -75,8 +75,8 @@ def functions_of(frame: FrameType | None) -> tuple[str, ...]:
 class TraceEngine(Engine):
     """Runs one schedule and notes every step."""
 
-    def __init__(self, case: Case) -> None:
-        super().__init__(case.cpus, case.handlers, [], case.max_steps)
+    def __init__(self, case: Case, checks: list[Check]) -> None:
+        super().__init__(case.cpus, case.handlers, checks, case.max_steps)
         self.trace = Trace([lane_name(lane) for lane in self.lanes])
 
     def _commit(self, lane: Lane) -> None:
@@ -111,11 +111,13 @@ def describe(obj: object) -> str:
     return repr(obj)
 
 
-def record(case: Case, failure: Failure | None, schedule: list[int], checks: list[object]) -> Trace:
+def record(case: Case, failure: Failure | None, schedule: list[int], checks: list[Check]) -> Trace:
     """Run the schedule again and note every step."""
-    engine = TraceEngine(case)
-    engine.checks = list(checks)  # type: ignore[assignment]
+    engine = TraceEngine(case, checks)
     engine.plan(schedule)
+    if failure is not None:
+        engine.fail_lane = failure.fail_lane
+        engine.fail_nth = failure.fail_nth
     tally = Tally()
     execute(engine, case, tally)
     engine.finish_step()

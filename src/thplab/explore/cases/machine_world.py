@@ -26,6 +26,9 @@ NODE_SIZE = 32 << 20
 class MachineWorld(World):
     """One machine, and what its CPUs do.
 
+    Args:
+        design: of the queue. boot: "on", "nokmem" or "disabled". nodes: how many.
+
     Attributes:
         machine: the machine.
         cgroup: "/c", the cgroup that most cases are about; it has no task, so it can be removed.
@@ -75,6 +78,12 @@ class MachineWorld(World):
         self.unmap_half(vma)
         return vma
 
+    def nest(self) -> MemCgroup:
+        """Make /c/d the cgroup that the case is about: its parent has shrinker bits. Returns the parent, /c."""
+        parent = self.cgroup
+        self.cgroup = self.machine.memcg.create("/c/d")
+        return parent
+
     def hold(self, folio: Folio) -> None:
         """Take a reference, as get_user_pages() would."""
         folio.get()
@@ -104,8 +113,9 @@ class MachineWorld(World):
         target = self._pinned(memcg)
 
         def scan() -> None:
+            target.css_tryget()
             self.queue.scan_objects(ShrinkControl(0, target, nr))
-            target.css_put()
+            self._unpin(target)
 
         return scan
 
@@ -114,8 +124,9 @@ class MachineWorld(World):
         target = self._pinned(memcg)
 
         def count() -> None:
+            target.css_tryget()
             self.queue.count_objects(ShrinkControl(0, target))
-            target.css_put()
+            self._unpin(target)
 
         return count
 
@@ -124,12 +135,18 @@ class MachineWorld(World):
         target = self._pinned(memcg)
 
         def reclaim() -> None:
+            target.css_tryget()
             self.machine.shrinkers.shrink_slab(0, target, 0)
-            target.css_put()
+            self._unpin(target)
 
         return reclaim
 
+    def _unpin(self, target: MemCgroup) -> None:
+        target.css_put()
+        target.css_put()
+
     def _pinned(self, memcg: MemCgroup | None) -> MemCgroup:
+        """The cgroup, kept alive until the lane has a reference of its own."""
         target = self.cgroup if memcg is None else memcg
         target.get()
         return target

@@ -20,6 +20,7 @@ Lanes = Sequence[Callable[[], None]]
 
 
 def _add_offline(world: MachineWorld) -> Lanes:
+    world.nest()
     vma = world.map_huge()
     return (lambda: world.unmap_half(vma)), world.rmdir
 
@@ -80,8 +81,7 @@ def _bit_clear_add(world: MachineWorld) -> Lanes:
 
 
 def _bit_clear_reparent(world: MachineWorld) -> Lanes:
-    world.cgroup = world.machine.memcg.create("/c/d")
-    parent = world.machine.memcg.by_path["/c"]
+    parent = world.nest()
     gone = world.map_queued(parent)
     world.unmap(gone)
     world.map_queued()
