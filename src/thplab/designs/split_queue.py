@@ -73,14 +73,10 @@ class SplitQueue(DeferredSplitQueue):
     """
 
     def __init__(self, machine: Machine) -> None:
-        super().__init__(
-            machine, SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE | SHRINKER_NONSLAB
-        )
+        super().__init__(machine, SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE | SHRINKER_NONSLAB)
         self.reparents_lru_folios = False
         self.hands_over: bool = False
-        self.of_node: list[DeferredSplit] = [
-            DeferredSplit(None) for _ in range(machine.nr_nodes)
-        ]
+        self.of_node: list[DeferredSplit] = [DeferredSplit(None) for _ in range(machine.nr_nodes)]
         self.of_memcg: list[DeferredSplit | None] = []
 
     def lists(self) -> list[QueueList]:

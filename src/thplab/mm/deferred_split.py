@@ -165,7 +165,7 @@ class DeferredSplitQueue(Shrinker):
         """The flag, its counters, and the rule that a flagged folio is never queued as whole."""
         if partially_mapped:
             if not folio.test_partially_mapped():
-                folio.set_flag(PG_PARTIALLY_MAPPED)
+                self.folio_set_partially_mapped(folio)
                 vmstat = self.machine.vmstat
                 if folio.order == HPAGE_PMD_ORDER:
                     vmstat.count(THP_DEFERRED_SPLIT_PAGE)
@@ -175,6 +175,10 @@ class DeferredSplitQueue(Shrinker):
             warn_once(
                 "WARNING: deferred_split_folio(): partially mapped folio queued as entirely mapped"
             )
+
+    def folio_set_partially_mapped(self, folio: Folio) -> None:
+        """folio_set_partially_mapped(): atomic, for others change flags in the same word (42b2eb69835b)."""
+        folio.set_flag(PG_PARTIALLY_MAPPED)
 
     def forget_partially_mapped(self, folio: Folio) -> None:
         """Clear the flag, and count it, if it is set. Under the queue's lock, or with the count frozen."""

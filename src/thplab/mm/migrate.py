@@ -143,6 +143,7 @@ class Migration:
         machine.huge_memory.folio_unqueue_deferred_split(src)
         dst.flags = src.flags & ~PG_PARTIALLY_MAPPED
         dst.zeros = src.zeros
+        dst.not_exclusive = src.not_exclusive
         dst.anon_vma = src.anon_vma
         dst.index = src.index
         dst.objcg = src.objcg
@@ -155,7 +156,7 @@ class Migration:
         src.flags &= ~PG_LRU
         src.ref_unfreeze(1)
         if queued:
-            machine.huge_memory.deferred_split_folio(dst, partially_mapped)
+            self.queue_dst(dst, partially_mapped)
         self._restore(dst, entries)
         dst.flags &= ~PG_LOCKED
         src.unlock()
@@ -163,6 +164,10 @@ class Migration:
         machine.lru.folio_put(dst)
         machine.vmstat.count(THP_MIGRATION_SUCCESS)
         return True
+
+    def queue_dst(self, dst: Folio, partially_mapped: bool) -> None:
+        """The end of migrate_folio_move(): the new folio takes the place of the old one in the queue."""
+        self.machine.huge_memory.deferred_split_folio(dst, partially_mapped)
 
     def _discard(self, dst: Folio) -> None:
         self.machine.lru.folio_put(dst)

@@ -175,6 +175,8 @@ class Shrinkers:
         if not shrinker.nr_deferred:
             self.alloc(shrinker)
         self.mutex.lock()
+        if H.on:
+            H.watcher.point(WRITE, self)
         if shrinker.memcg_aware:
             self.by_id[shrinker.id] = shrinker
         self.registered.append(shrinker)
@@ -192,10 +194,14 @@ class Shrinkers:
                     break
                 H.watcher.block(COMPLETION, refs)
             self.mutex.lock()
+            if H.on:
+                H.watcher.point(WRITE, self)
             self.registered.remove(shrinker)
             self.mutex.unlock()
         self.mutex.lock()
         if shrinker.memcg_aware:
+            if H.on:
+                H.watcher.point(WRITE, self)
             self.by_id[shrinker.id] = None
             self.ids.free(shrinker.id)
             shrinker.memcg_aware = False
@@ -332,6 +338,8 @@ class Shrinkers:
         if not tree.disabled and memcg is not None and memcg is not tree.root:
             return self._shrink_slab_memcg(nid, memcg, priority)
         freed: i64 = 0
+        if H.on:
+            H.watcher.point(READ, self)
         for shrinker in list(self.registered):
             if not shrinker.refs.try_get():
                 continue
@@ -370,6 +378,8 @@ class Shrinkers:
         shrinker_id = index * SHRINKER_UNIT_BITS + offset
         rcu = self.machine.rcu
         rcu.read_lock()
+        if H.on:
+            H.watcher.point(READ, self)
         shrinker = self.by_id[shrinker_id] if shrinker_id < len(self.by_id) else None
         if shrinker is None or not shrinker.refs.try_get():
             unit.clear_bit(offset)

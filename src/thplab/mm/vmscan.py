@@ -61,8 +61,12 @@ class Vmscan:
             return
         target = sc.target if sc.target is not None else tree.root
         for memcg in tree.iterate(target):
+            # mem_cgroup_iter(): the cgroup at hand is referenced; one that is gone by now is passed over.
+            if not memcg.css_tryget():
+                continue
             if not self.protected(memcg, target, sc):
                 shrinkers.shrink_slab(nid, memcg, sc.priority)
+            memcg.css_put()
 
     def protected(self, memcg: MemCgroup, target: MemCgroup, sc: ScanControl) -> bool:
         """mem_cgroup_below_min(), _low(): whether reclaim spares this cgroup."""
