@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from thplab import designs
 from thplab.backends.model_steps import ModelSteps
@@ -24,6 +24,7 @@ def run(
     design: str,
     *,
     progress: Callable[[int, int], None] | None = None,
+    traits: Mapping[str, bool] | None = None,
 ) -> Run:
     """Run a scenario on the model.
 
@@ -31,6 +32,7 @@ def run(
         scenario: what happens.
         design: a name of thplab.designs.names(), or "file.py:Class".
         progress: called before each step with its index and how many there are.
+        traits: where to be as another release than 7.2: see :attr:`thplab.scenario.observation.Run.traits`.
 
     Raises:
         ScenarioError: a step cannot be carried out; nothing is returned then.
@@ -48,6 +50,7 @@ def run(
     gc.disable()
     try:
         machine = build_machine(scenario, queue)
+        _take_traits(machine, traits or {})
         _run_steps(scenario, machine, result, design, progress)
     except (ThplabError, KernelBug):
         raise
@@ -96,9 +99,12 @@ def _run_steps(
             result.outcomes.append(StepOutcome(step=index, do=kind, text=text))
 
 
-def build_machine(
-    scenario: Scenario, queue: Callable[[Machine], DeferredSplitQueue]
-) -> Machine:
+def _take_traits(machine: Machine, traits: Mapping[str, bool]) -> None:
+    machine.memory.pt_reclaim = traits.get("pt_reclaim", True)
+    machine.memory.reuse_large_folio = traits.get("reuse_large_folio", True)
+
+
+def build_machine(scenario: Scenario, queue: Callable[[Machine], DeferredSplitQueue]) -> Machine:
     """The scenario's host, with its cgroups and tasks, before the first step."""
     host = scenario.host
     distances = [list(row) for row in host.distances] if host.distances else None

@@ -105,9 +105,7 @@ class ModelSteps:
         policy = step.policy
         if step.node is not None:
             policy = schema.Policy(mode="bind", nodes=(step.node,))
-        self.machine.mmap(
-            task, step.region, step.size // int(PAGE_SIZE), _policy(policy), step.thp
-        )
+        self.machine.mmap(task, step.region, step.size // int(PAGE_SIZE), _policy(policy), step.thp)
         return ""
 
     def _touch(self, step: schema.Touch) -> str:
@@ -126,9 +124,9 @@ class ModelSteps:
         found = self._region(step)
         if found is None:
             return _DEAD
-        zap = self.machine.memory.zap
+        dontneed = self.machine.memory.madvise_dontneed
         for slot, mask in self._slots(step, found[1]):
-            zap(found[1], slot, mask)
+            dontneed(found[1], slot, mask)
         return ""
 
     def _unmap(self, step: schema.Unmap) -> str:
@@ -189,9 +187,7 @@ class ModelSteps:
 
     def _slots(self, step: schema.RangeStep, vma: Vma) -> Iterator[tuple[int, int]]:
         """Each huge-page-sized slot that the step is about, with the pages in it, a bit each."""
-        extent = step_extent(
-            step, vma.nr_pages * int(PAGE_SIZE), self.scenario.where(self.index)
-        )
+        extent = step_extent(step, vma.nr_pages * int(PAGE_SIZE), self.scenario.where(self.index))
         per_slot = int(HPAGE_PMD_NR)
         for slot in range(extent.first // per_slot, (extent.end + per_slot - 1) // per_slot):
             start = slot * per_slot
@@ -307,9 +303,7 @@ class ModelSteps:
         ]
         if memcg.nr_tasks or living:
             what = f"the child {living[0]}" if living else f"{memcg.nr_tasks} tasks"
-            raise self._refuse(
-                f"cgroup {step.cgroup} has {what} left", "move or end them first"
-            )
+            raise self._refuse(f"cgroup {step.cgroup} has {what} left", "move or end them first")
         self.machine.memcg.rmdir(memcg)
         return ""
 
