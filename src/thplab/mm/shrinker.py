@@ -27,7 +27,7 @@ from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.object import KernelObject
-from thplab.cpu.ops import COMPLETION
+from thplab.cpu.ops import COMPLETION, READ, WRITE
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
 from thplab.mm.memcontrol import MemCgroup
