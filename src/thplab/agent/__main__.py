@@ -21,6 +21,7 @@ from thplab.agent.probe import probe_design
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.session import run_scenario, stay_on_first_node
 from thplab.agent.system_calls import disable_thp
+from thplab.agent.traits import probe_traits
 from thplab.agent.tunables import Tunables, park_khugepaged
 from thplab.observe.node_meminfo import online_nodes
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker
@@ -69,6 +70,7 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
         probing = Tunables(work.journal.with_name("tunables-probe.json"))
         try:
             verdict = probe_design(base, probing)
+            verdict.traits = probe_traits(base, probing)
         finally:
             probing.restore()
         facts = KernelFacts(

@@ -35,11 +35,13 @@ class Verdict:
     Attributes:
         design: the name of a design that ships with thplab, or :data:`UNKNOWN`.
         how: by which evidence, in one sentence.
+        traits: see :attr:`thplab.scenario.observation.Run.traits`.
     """
 
     def __init__(self, design: str, how: str) -> None:
         self.design = design
         self.how = how
+        self.traits: dict[str, bool] = {}
 
 
 def probe_design(base: Path, tunables: Tunables) -> Verdict:

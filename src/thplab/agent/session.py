@@ -63,6 +63,7 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
         design=verdict.design,
         title=os.uname().release,
         release=os.uname().release,
+        traits=verdict.traits,
         observations=[],
     )
     try:

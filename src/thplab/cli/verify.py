@@ -12,6 +12,7 @@ import msgspec
 from thplab.backends import model, vm
 from thplab.cli.output import check_writable, write_text
 from thplab.cli.scenario_argument import find_scenario
+from thplab.compare.tolerances import Judgement
 from thplab.compare.verify import Verification, verify
 from thplab.scenario.library import library_files
 from thplab.scenario.loader import load
@@ -20,7 +21,7 @@ from thplab.scenario.schema import Scenario
 __all__ = ["configure", "execute"]
 
 _SHOWN = 40
-_KINDS = (
+_KINDS: tuple[tuple[Judgement, str], ...] = (
     ("equal", "equal"),
     ("within", "within tolerance"),
     ("different", "different"),
@@ -80,7 +81,7 @@ def execute(options: argparse.Namespace) -> int:
 def _verify_on(scenarios: Sequence[Scenario], kernel: str) -> list[Verification]:
     runs = vm.run_batch(scenarios, kernel)
     return [
-        verify(scenario, model.run(scenario, run.design), run)
+        verify(scenario, model.run(scenario, run.design, traits=run.traits), run)
         for scenario, run in zip(scenarios, runs, strict=True)
     ]
 

@@ -107,6 +107,8 @@ class Folio(Mapped):
         order: 2 ** order base pages.
         entire_mapcount: PMD entries that map the whole folio (_entire_mapcount + 1).
         zeros: base pages that hold only zeros, a bit each.
+        not_exclusive: base pages that a fork shared and that nobody has taken for their own since
+            (PageAnonExclusive() is clear), a bit each.
         anon_vma: where its mappings are found, or None.
         index: the huge-page-sized slot of the region that it lies in, times 512, plus its first
             page's place there.
@@ -118,6 +120,7 @@ class Folio(Mapped):
         self.order: i64 = order
         self.entire_mapcount: i64 = 0
         self.zeros: int = 0
+        self.not_exclusive: int = 0
         self.anon_vma: AnonVma | None = None
         self.index: i64 = 0
 

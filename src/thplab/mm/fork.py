@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thplab.mm.folio import HPAGE_PMD_NR, BasePages, Folio
+from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, BasePages, Folio
 from thplab.mm.mm_struct import PteMap, Task, Vma
 from thplab.mm.rmap import add_mapped
 
@@ -25,6 +25,7 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
         child.mm.vmas[name] = copy
         lock = vma.mm.page_table_lock
         lock.lock()
+        copy.empty_tables = set(vma.empty_tables)
         for slot in range(len(vma.slots)):
             _copy_slot(machine, vma, copy, slot)
         lock.unlock()
@@ -36,6 +37,7 @@ def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
         return
     if isinstance(here, Folio):
         here.get()
+        here.not_exclusive = FULL_MASK
         machine.rmap.folio_add_anon_rmap_pmd(here)
         copy.slots[slot] = here
         copy.mm.nr_anon += HPAGE_PMD_NR
@@ -48,6 +50,7 @@ def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
         count = entry.mask.bit_count()
         if isinstance(owner, Folio):
             owner.get(count)
+            owner.not_exclusive |= entry.mask
             machine.rmap.folio_add_anon_rmap_ptes(owner, entry.mask)
         elif isinstance(owner, BasePages):
             add_mapped(owner, entry.mask)

@@ -199,6 +199,7 @@ class Khugepaged:
         machine.rmap.folio_add_new_anon_rmap(folio)
         machine.lru.folio_add_lru(folio)
         vma.slots[slot] = folio
+        vma.empty_tables.discard(int(slot))
         vma.mm.nr_anon += HPAGE_PMD_NR
         machine.huge_memory.deferred_split_folio(folio, False)
         lock.unlock()

@@ -33,10 +33,17 @@ def lowest_bits(mask: int, count: i64) -> int:
 
 
 class Memory:
-    """Faults and unmapping of one machine."""
+    """Faults and unmapping of one machine.
+
+    Attributes:
+        pt_reclaim: MADV_DONTNEED frees empty page tables (CONFIG_PT_RECLAIM, 6.14).
+        reuse_large_folio: a write after a fork may keep a page of a large folio (CONFIG_MM_ID, 6.15).
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        self.pt_reclaim: bool = True
+        self.reuse_large_folio: bool = True
 
     # Policies
 
@@ -66,7 +73,11 @@ class Memory:
         """
         here = vma.slots[slot]
         if here is None:
-            whole = vma.slot_mask(slot) == FULL_MASK and int(slot) not in vma.gone
+            whole = (
+                vma.slot_mask(slot) == FULL_MASK
+                and int(slot) not in vma.gone
+                and int(slot) not in vma.empty_tables
+            )
             huge = self.machine.huge_memory
             if whole and huge.thp_allowed(vma):
                 folio = huge.do_huge_pmd_anonymous_page(task, vma, slot)
@@ -85,6 +96,7 @@ class Memory:
                 self.machine.huge_memory.split_huge_pmd(vma, slot, here)
                 lock.unlock()
             else:
+                here.not_exclusive = 0
                 if not zeros:
                     here.zeros = self._without(here.zeros, mask)
                 return True
@@ -122,7 +134,7 @@ class Memory:
             owner = entry.owner
             if hit and owner is not None:
                 missing &= ~hit
-                others = self._mapped_elsewhere(owner, hit)
+                others = self._to_copy(owner, entry, hit)
                 shared |= others
                 if isinstance(owner, Folio) and not zeros:
                     owner.zeros &= ~(hit & ~others)
@@ -134,12 +146,19 @@ class Memory:
         missing |= shared
         return self._fault_base(task, vma, slot, missing) if missing else True
 
-    def _mapped_elsewhere(self, owner: BasePages | Folio | object, hit: int) -> int:
-        """The pages of `hit` that more than this one entry maps."""
+    def _to_copy(self, owner: BasePages | Folio | object, entry: PteMap, hit: int) -> int:
+        """do_wp_page(): the pages of `hit` that a write must copy, because a fork shared them.
+
+        A base page is reused when nobody else maps it any more (wp_can_reuse_anon_folio()). A page
+        of a large folio is, since 6.15, only when nobody else maps any page of the folio.
+        """
         if isinstance(owner, Folio):
-            if owner.entire_mapcount:
-                return hit
-            return hit & owner.more_mapped[0] if owner.more_mapped else 0
+            shared = hit & owner.not_exclusive
+            alone = not owner.entire_mapcount and owner.refcount == entry.mask.bit_count()
+            if shared and alone and self.reuse_large_folio:
+                owner.not_exclusive &= ~shared
+                return 0
+            return shared
         if isinstance(owner, BasePages):
             return hit & owner.more_mapped[0] if owner.more_mapped else 0
         return 0
@@ -208,8 +227,12 @@ class Memory:
                 return False
             chosen = lowest_bits(mask, count)
             mask &= ~chosen
-            objcg = None if machine.memcg.disabled else memcg.objcg
-            self.map_pages(vma, slot, chosen, found, objcg)
+            if machine.memcg.disabled:
+                self.map_pages(vma, slot, chosen, found, None)
+            else:
+                objcg = machine.charges.get_obj_cgroup(memcg)
+                self.map_pages(vma, slot, chosen, found, objcg)
+                machine.memcg.put_objcg(objcg)
         return True
 
     def map_pages(
@@ -228,11 +251,19 @@ class Memory:
         add_mapped(pages, mask)
         here = vma.slots[slot]
         vma.slots[slot] = PteMap(pages, mask, here if isinstance(here, PteMap) else None)
+        vma.empty_tables.discard(int(slot))
         machine.rmap.mod_anon(pages, count, 0)
         vma.mm.nr_anon += count
         lock.unlock()
 
     # Unmapping
+
+    def madvise_dontneed(self, vma: Vma, slot: i64, mask: int) -> None:
+        """madvise(MADV_DONTNEED) of one slot: since 6.14 an empty page table goes with its last entry,
+        if the range covers all of it (CONFIG_PT_RECLAIM)."""
+        self.zap(vma, slot, mask)
+        if self.pt_reclaim and mask & FULL_MASK == FULL_MASK:
+            vma.empty_tables.discard(int(slot))
 
     def zap(self, vma: Vma, slot: i64, mask: int) -> None:
         """zap_pmd_range() of one slot: the entries of `mask` go; then the memory's references."""
@@ -263,6 +294,8 @@ class Memory:
                 self._zap_entries(vma, entry, hit, to_put)
             entry = entry.next
         self._drop_empty(vma, slot)
+        if vma.slots[slot] is None:
+            vma.empty_tables.add(int(slot))
         lock.unlock()
         for folio, count in to_put:
             machine.lru.folio_put(folio, count)

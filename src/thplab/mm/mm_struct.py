@@ -49,6 +49,7 @@ class Vma:
         nr_pages: its length in base pages.
         slots: for each huge-page-sized slot nothing, the folio that a PMD maps whole, or the page
             table entries.
+        empty_tables: slots whose page table is there and has no entry: no huge page fits in.
         gone: for each slot with unmapped pages, which (munmap(2) of a part).
     """
 
@@ -64,6 +65,7 @@ class Vma:
         nr_slots = (nr_pages + HPAGE_PMD_NR - 1) // HPAGE_PMD_NR
         self.slots: list[Folio | PteMap | None] = [None] * int(nr_slots)
         self.gone: dict[int, int] = {}
+        self.empty_tables: set[int] = set()
         self.anon_vma: AnonVma = AnonVma()
         self.anon_vma.vmas.append(self)
 

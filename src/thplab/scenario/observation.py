@@ -103,6 +103,13 @@ class Run(msgspec.Struct, kw_only=True):
     observations: list[Observation]
     outcomes: list[StepOutcome] = []
     warnings: list[str] = []
+    traits: dict[str, bool] = {}
+    """What releases do differently, as a kernel was found to do it; the model does all as 7.2, unless told.
+
+    pt_reclaim: MADV_DONTNEED frees empty page tables, so that a huge page fits in again (6.14).
+    reuse_large_folio: a write after a fork keeps a page of a large folio, if no other task maps
+        any page of it (6.15); before, it is always copied, unless a PMD maps the whole.
+    """
     release: str = ""
     """The kernel's, as uname -r has it."""
     notes: list[str] = []

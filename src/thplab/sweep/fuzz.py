@@ -100,7 +100,9 @@ def _try_all(scenarios: Sequence[Scenario], kernel: str) -> list[_Outcome]:
 
 
 def _hold(scenario: Scenario, kernel_run: Run) -> _Outcome:
-    verification = verify(scenario, model.run(scenario, kernel_run.design), kernel_run)
+    verification = verify(
+        scenario, model.run(scenario, kernel_run.design, traits=kernel_run.traits), kernel_run
+    )
     counts = verification.counts
     return _Outcome(counts["equal"] + counts["within"], _differences(verification))
 
