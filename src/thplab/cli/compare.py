@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 
 from thplab.cli.comparing import add_output_options, add_scenario, output
+from thplab.cli.kernel_runs import add_kernel_options, kernel_runs
 from thplab.cli.model_runs import model_runs
 from thplab.cli.output import check_writable
 from thplab.cli.scenario_argument import find_scenario
@@ -27,12 +28,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="a design by name, or file.py:Class; may be given several times; `all` is each that "
         f"is installed (default: {' and '.join(DEFAULT_DESIGNS)})",
     )
+    add_kernel_options(parser)
     add_output_options(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Run the scenario on each design and show them side by side."""
+    """Run the scenario on each design, and on kernels if asked to, and show them side by side."""
     scenario = find_scenario(options.scenario)
     check_writable(options.output, options.svg)
     runs = model_runs(scenario, options.designs or DEFAULT_DESIGNS)
+    runs.extend(kernel_runs(scenario, options))
     return output(scenario, runs, options)

@@ -33,10 +33,15 @@ class Verb(NamedTuple):
 
 
 VERBS = (
+    Verb("bugs", "find every known bug again by searching interleavings", "thplab.cli.bugs"),
     Verb("compare", "run a scenario on several designs, side by side", "thplab.cli.compare"),
-    Verb("run", "run a scenario on one design", "thplab.cli.run"),
+    Verb("doctor", "what thplab can use here, and how to get the rest", "thplab.cli.doctor"),
+    Verb("explore", "search the interleavings of a design", "thplab.cli.explore"),
+    Verb("fuzz", "hold the model against a kernel with random scenarios", "thplab.cli.fuzz"),
+    Verb("run", "run a scenario on one design or one kernel", "thplab.cli.run"),
     Verb("scenarios", "list the scenarios that come with thplab", "thplab.cli.scenarios"),
     Verb("schema", "print the JSON Schema of the scenario language", "thplab.cli.schema"),
+    Verb("verify", "hold the model against real kernels, figure by figure", "thplab.cli.verify"),
 )
 
 
