@@ -62,6 +62,20 @@ def order_mask(order: i64) -> int:
 
 
 @mypyc_attr(acyclic=True)
+class Forked:
+    """Kept apart, for most memory is never shared: a folio is to stay small.
+
+    Attributes:
+        layers: base pages mapped by at least two, three ... entries; or None.
+        not_exclusive: see Mapped.not_exclusive.
+    """
+
+    def __init__(self) -> None:
+        self.layers: list[int] | None = None
+        self.not_exclusive: int = 0
+
+
+@mypyc_attr(acyclic=True)
 class Mapped(KernelObject):
     """Memory that page table entries point to: which of its base pages are mapped, and how often.
 
@@ -69,7 +83,7 @@ class Mapped(KernelObject):
         nid: the node that it is on.
         objcg: what it is charged to, or None (struct folio's memcg_data).
         mapped: base pages mapped by at least one page table entry, a bit each.
-        more_mapped: base pages mapped by at least two, three ... entries, after a fork; or None.
+        forked: what only memory that a fork shared needs to know; None for the rest.
     """
 
     def __init__(self, refcount: i64, nid: i64) -> None:
@@ -77,7 +91,37 @@ class Mapped(KernelObject):
         self.nid: i64 = nid
         self.objcg: ObjCgroup | None = None
         self.mapped: int = 0
-        self.more_mapped: list[int] | None = None
+        self.forked: Forked | None = None
+
+    @property
+    def more_mapped(self) -> list[int] | None:
+        """Base pages mapped by at least two, three ... entries; or None."""
+        forked = self.forked
+        return None if forked is None else forked.layers
+
+    @more_mapped.setter
+    def more_mapped(self, layers: list[int] | None) -> None:
+        if self.forked is None:
+            if layers is None:
+                return
+            self.forked = Forked()
+        self.forked.layers = layers
+
+    @property
+    def not_exclusive(self) -> int:
+        """Base pages that a fork shared and that nobody has taken for their own since
+        (PageAnonExclusive() is clear), a bit each.
+        """
+        forked = self.forked
+        return 0 if forked is None else forked.not_exclusive
+
+    @not_exclusive.setter
+    def not_exclusive(self, mask: int) -> None:
+        if self.forked is None:
+            if not mask:
+                return
+            self.forked = Forked()
+        self.forked.not_exclusive = mask
 
 
 @mypyc_attr(acyclic=True)
@@ -107,8 +151,6 @@ class Folio(Mapped):
         order: 2 ** order base pages.
         entire_mapcount: PMD entries that map the whole folio (_entire_mapcount + 1).
         zeros: base pages that hold only zeros, a bit each.
-        not_exclusive: base pages that a fork shared and that nobody has taken for their own since
-            (PageAnonExclusive() is clear), a bit each.
         anon_vma: where its mappings are found, or None.
         index: the huge-page-sized slot of the region that it lies in, times 512, plus its first
             page's place there.
@@ -120,7 +162,6 @@ class Folio(Mapped):
         self.order: i64 = order
         self.entire_mapcount: i64 = 0
         self.zeros: int = 0
-        self.not_exclusive: int = 0
         self.anon_vma: AnonVma | None = None
         self.index: i64 = 0
 
