@@ -177,9 +177,11 @@ class Reduction(Engine):
                 else:
                     if not seen & bit:
                         self._race(code >> _OP_BITS, number)
-                    seen |= bit
-                    if effect(other) == _FULL:
-                        return
+                    if earlier.enabled >> number & 1:
+                        # Else the lane was waiting there: what it waited for is further back.
+                        seen |= bit
+                        if effect(other) == _FULL:
+                            return
             elif bounded and earlier.enabled >> number & 1:
                 # Before the release the lane could have gone as far as the lock and waited there, which
                 # makes the switch away from it free.

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What a case does, as a number: tells whether a schedule or a checkpoint still fits it."""
+
+from __future__ import annotations
+
+import zlib
+
+from thplab.explore.core import Engine
+from thplab.explore.core_check import Case
+from thplab.explore.core_search import Tally, execute
+
+__all__ = ["fingerprint"]
+
+
+def fingerprint(case: Case) -> int:
+    """A number that changes when what the case does changes: the operations of its first execution."""
+    engine = Engine(case.cpus, case.handlers, [], case.max_steps)
+    execute(engine, case, Tally())
+    steps = [(int(engine.nodes[n].lane), int(engine.nodes[n].op)) for n in range(int(engine.n))]
+    engine.close()
+    return zlib.crc32(repr(steps).encode())
