@@ -36,7 +36,7 @@ SCALE_TO: Final = 4_194_304
 SCALE_RATIO: Final = 1.6
 """The cost of a folio among SCALE_TO, in times that of one among SCALE_FROM."""
 
-CHECK_SLOWER: Final = 4.0
+CHECK_SLOWER: Final = 6.0
 CHECK_SPEEDUP: Final = 2.0
 """What --check lets pass, as factors on the two kinds of ratio: a busy machine does not reach them,
 a hot path that is no longer compiled, or boxes its numbers again, does."""
