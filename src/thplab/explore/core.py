@@ -19,7 +19,7 @@ from typing import Any, Final, cast
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import Cpu, H, Watcher
+from thplab.cpu.hook import Cpu, H, Watcher, detach
 from thplab.cpu.ops import (
     ADD,
     COMPLETION,
@@ -608,6 +608,8 @@ class Engine(Watcher):
         self.unwinding = False
         if self.warnings:
             self.warnings = []
+        if H.log:
+            H.log.clear()
         for check in self.checks:
             check.begin()
         H.watcher = self
@@ -669,8 +671,10 @@ class Engine(Watcher):
         return [int(self.nodes[step].lane) for step in range(int(self.n))]
 
     def close(self) -> None:
-        """End the greenlets. The engine can run nothing afterwards."""
+        """End the greenlets, and leave the model as it is without an explorer. Nothing can be run afterwards."""
         from greenlet import GreenletExit
+
+        detach()
 
         for lane in self.lanes:
             if lane.greenlet:
