@@ -20,9 +20,18 @@ _DIGITS = re.compile(r"[0-9]+")
 
 def worth_showing(rows: Iterable[Row], columns: int) -> list[Row]:
     """The rows that answer something: what differs between columns; of one column, what is not 0."""
-    if columns == 1:
-        return [row for row in rows if not row.quiet and not _said_by_nodes(row)]
-    return [row for row in rows if row.differs and not _said_by_nodes(row)]
+    return [
+        row
+        for row in rows
+        if not row.quiet
+        and (columns == 1 or (row.differs and not _kept_by_some_only(row)))
+        and not _said_by_nodes(row)
+    ]
+
+
+def _kept_by_some_only(row: Row) -> bool:
+    """A counter that one column does not have: a kernel has hundreds that the model has not."""
+    return row.section in ("vmstat", "mthp") and None in row.values
 
 
 def _said_by_nodes(row: Row) -> bool:
