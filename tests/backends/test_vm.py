@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.backends.scenes import REFERENCE
 
+from tests.backends.scenes import REFERENCE
 from thplab.backends import vm
 from thplab.scenario.observation import Observation, Run
 

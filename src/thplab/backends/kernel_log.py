@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 __all__ = ["Complaints", "find_complaints", "keep_kernel_log", "panic_of"]
@@ -81,13 +82,13 @@ def keep_kernel_log(name: str, log: str) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     directory = cache / "thplab" / "kernel-logs"
     directory.mkdir(parents=True, exist_ok=True)
-    kept = sorted(directory.glob("*.log"), key=lambda path: path.stat().st_mtime)
+    kept = sorted(directory.glob("*.log"), key=lambda path: path.stat().st_mtime_ns)
     for path in kept[: max(0, len(kept) - _KEPT + 1)]:
         path.unlink(missing_ok=True)
-    path = directory / f"{name.replace('/', '_')}-{os.getpid()}.log"
-    number = 1
-    while path.exists():
-        number += 1
-        path = directory / f"{name.replace('/', '_')}-{os.getpid()}-{number}.log"
+    descriptor, file = tempfile.mkstemp(
+        prefix=f"{name.replace('/', '_')}-", suffix=".log", dir=directory
+    )
+    os.close(descriptor)
+    path = Path(file)
     path.write_text(log, encoding="utf-8")
     return path

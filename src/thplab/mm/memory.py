@@ -97,7 +97,9 @@ class Memory:
                 lock.unlock()
             else:
                 here.not_exclusive = 0
-                if not zeros:
+                if zeros:
+                    here.zeros |= mask
+                else:
                     here.zeros = self._without(here.zeros, mask)
                 return True
         return self._touch_ptes(task, vma, slot, mask, zeros)
@@ -136,8 +138,9 @@ class Memory:
                 missing &= ~hit
                 others = self._to_copy(owner, entry, hit)
                 shared |= others
-                if isinstance(owner, Folio) and not zeros:
-                    owner.zeros &= ~(hit & ~others)
+                if isinstance(owner, Folio):
+                    written = hit & ~others
+                    owner.zeros = owner.zeros | written if zeros else owner.zeros & ~written
             entry = entry.next
         # A write to the zero page, or to a page that a forked task maps too, gets a page of its own.
         replaced = (missing & self._present(vma, slot)) | shared

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The parts of the agent that need no kernel of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from thplab.agent.address_ranges import address_ranges
+from thplab.agent.report import WorkDirectory
+from thplab.agent.tunables import Tunables, restore_from_journal
+from thplab.scenario import schema
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.schema import Host, Scenario, Size
+
+HUGE = 2 << 20
+PAGE = 4096
+
+
+def discard(part: str = "all", offset: int = 0, length: int | None = None) -> schema.Discard:
+    """A step on region "r"."""
+    size = None if length is None else Size(length)
+    return schema.Discard(task="t", region="r", part=part, offset=Size(offset), length=size)
+
+
+def test_all_of_a_region_is_one_range() -> None:
+    assert address_ranges(discard(), 3 * HUGE) == [(0, 3 * HUGE)]
+
+
+def test_a_part_is_a_range_in_each_huge_page() -> None:
+    upper = discard("upper half of each huge page")
+    half = HUGE // 2
+    assert address_ranges(upper, 2 * HUGE) == [(half, half), (HUGE + half, half)]
+
+
+def test_a_part_stays_within_offset_and_length() -> None:
+    step = discard("pages 16-31 of each huge page", 20 * PAGE, HUGE)
+    assert address_ranges(step, 2 * HUGE) == [
+        (20 * PAGE, 12 * PAGE),
+        (HUGE + 16 * PAGE, 4 * PAGE),
+    ]
+
+
+def test_a_range_beyond_the_region_is_refused() -> None:
+    with pytest.raises(ScenarioError, match="outside region"):
+        address_ranges(discard(offset=HUGE), HUGE)
+
+
+def test_tunables_get_their_first_values_back(tmp_path: Path) -> None:
+    tunable = tmp_path / "enabled"
+    tunable.write_text("always [madvise] never\n", encoding="ascii")
+    tunables = Tunables()
+    tunables.set(tunable, "always")
+    tunables.set(tunable, "never")
+    assert tunable.read_text(encoding="ascii") == "never"
+    tunables.restore()
+    assert tunable.read_text(encoding="ascii") == "madvise"
+
+
+def test_a_dead_agents_tunables_are_restored_from_its_journal(tmp_path: Path) -> None:
+    tunable, journal = tmp_path / "max_ptes_none", tmp_path / "journal.json"
+    tunable.write_text("511\n", encoding="ascii")
+    Tunables(journal).set(tunable, 0)
+    assert tunable.read_text(encoding="ascii") == "0"
+    assert restore_from_journal(journal) == [str(tunable)]
+    assert tunable.read_text(encoding="ascii") == "511"
+    assert not journal.exists()
+
+
+def test_without_a_journal_there_is_nothing_to_restore(tmp_path: Path) -> None:
+    assert restore_from_journal(tmp_path / "none.json") == []
+
+
+def test_a_tunable_that_the_kernel_lacks_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Tunables().set(tmp_path / "shrink_underused", 0)
+
+
+def test_scenarios_pass_through_the_work_directory_unchanged(tmp_path: Path) -> None:
+    work = WorkDirectory(tmp_path)
+    scenario = Scenario(
+        name="s",
+        summary="a test",
+        host=Host(nodes=(Size(1 << 30),)),
+        tasks={"t": schema.Task()},
+        steps=(schema.Map(task="t", region="r", size=Size(HUGE)), discard(length=PAGE)),
+    )
+    work.write(work.scenarios, [scenario])
+    assert work.read(work.scenarios, list[Scenario]) == [scenario]
+    assert work.read(work.facts, dict) is None
+    assert [path.name for path in tmp_path.iterdir()] == ["scenarios.json"]
