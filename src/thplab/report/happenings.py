@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from thplab.compare.comparison import Comparison
+from thplab.report.selection import worth_showing
 from thplab.report.wording import UNSEEN, figure_words
 
 __all__ = ["happenings"]
@@ -45,15 +46,16 @@ def _outcomes(comparison: Comparison) -> Iterator[Text]:
 
 
 def _reasons(comparison: Comparison) -> list[str]:
-    """Why figures were not seen, each reason once."""
+    """Why figures that a reader asks for were not seen, each reason once."""
     reasons: dict[str, None] = {}
+    columns = len(comparison.columns)
+    shown = [row for moment in comparison.moments for row in worth_showing(moment.rows, columns)]
     for column_index, column in enumerate(comparison.columns):
         for result in column.claims:
             if result.verdict == "unseen":
                 reasons[f"{column.title}: {result.claim.value}: {result.reason}"] = None
-        for moment in comparison.moments:
-            for row in moment.rows:
-                if row.reasons and row.reasons[column_index]:
-                    words = figure_words(row.section, row.figure)
-                    reasons[f"{column.title}: {words}: {row.reasons[column_index]}"] = None
+        for row in shown:
+            if row.reasons and row.reasons[column_index]:
+                words = figure_words(row.section, row.figure)
+                reasons[f"{column.title}: {words}: {row.reasons[column_index]}"] = None
     return list(reasons)[:MOST_REASONS]
