@@ -37,14 +37,19 @@ def random_program(
     return Program(
         tuple(_random_cpu(dice, kinds, length) for _ in range(cpus)),
         tuple(
-            tuple((dice.choice(("add", "read", "xchg")), dice.randrange(WORDS)) for _ in range(dice.randint(1, 2)))
+            tuple(
+                (dice.choice(("add", "read", "xchg")), dice.randrange(WORDS))
+                for _ in range(dice.randint(1, 2))
+            )
             for _ in range(handlers)
         ),
         tuple(dice.randrange(cpus) for _ in range(handlers)),
     )
 
 
-def _random_cpu(dice: random.Random, kinds: tuple[str, ...], length: int) -> tuple[Instruction, ...]:
+def _random_cpu(
+    dice: random.Random, kinds: tuple[str, ...], length: int
+) -> tuple[Instruction, ...]:
     code: list[Instruction] = []
     held: list[int] = []
     section = False

@@ -7,8 +7,8 @@ import pytest
 
 from tests.explore.enumerator import Program, enumerate_outcomes, random_program
 from tests.explore.primitives import explore
-from thplab.explore.core import Node
 from thplab.explore.core_reduce import Reduction
+from thplab.explore.core_step import Node
 
 # What the programs are made of, CPUs, instructions for each at most, handlers.
 FAMILIES = {
@@ -30,7 +30,7 @@ MOST_SCHEDULES = 700
 
 def programs(family: str, count: int) -> list[Program]:
     kinds, cpus, length, handlers = FAMILIES[family]
-    found = []
+    found: list[Program] = []
     seed = 0
     while len(found) < count:
         program = random_program(seed, kinds, cpus, length, handlers)
@@ -102,7 +102,9 @@ def test_a_dropped_backtrack_point_is_noticed() -> None:
             explore(program, bound, engine=mutant)[0]
             != {
                 outcome
-                for outcome, preemptions in (enumerate_outcomes(program, MOST_SCHEDULES) or {}).items()
+                for outcome, preemptions in (
+                    enumerate_outcomes(program, MOST_SCHEDULES) or {}
+                ).items()
                 if bound is None or preemptions <= bound
             }
             for family in ("words", "locks", "plain", "three with locks")

@@ -11,10 +11,40 @@ from thplab.explore.corpus import CORPUS, Bug, bug_named
 from thplab.explore.corpus.search import search_bug
 from thplab.explore.session import report
 
-KNOWN = (
-    "B01 B02 B03 B04 B05 B06 B07 B08 B09 B10 B11 B12 B13 B14 B15 B18 B19 B21 B23 B24 B27 B28 B29 "
-    "B32 B34 B37 B39 B40 B41 B43 B44 B45"
-).split()
+KNOWN = [
+    "B01",
+    "B02",
+    "B03",
+    "B04",
+    "B05",
+    "B06",
+    "B07",
+    "B08",
+    "B09",
+    "B10",
+    "B11",
+    "B12",
+    "B13",
+    "B14",
+    "B15",
+    "B18",
+    "B19",
+    "B21",
+    "B23",
+    "B24",
+    "B27",
+    "B28",
+    "B29",
+    "B32",
+    "B34",
+    "B37",
+    "B39",
+    "B40",
+    "B41",
+    "B43",
+    "B44",
+    "B45",
+]
 
 
 def test_the_corpus_has_every_known_bug() -> None:

@@ -34,7 +34,9 @@ class Small(World):
 
 
 class SmallCase(Case):
-    def __init__(self, make: Callable[[], list[Lane]], cpus: int = 2, handlers: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, make: Callable[[], list[Lane]], cpus: int = 2, handlers: tuple[int, ...] = ()
+    ) -> None:
         super().__init__("small", cpus)
         self.make = make
         self.handlers = list(handlers)
@@ -260,7 +262,9 @@ def test_a_case_that_is_not_deterministic_is_told_where_its_runs_part() -> None:
 
         return [lane, lane]
 
-    with pytest.raises(DesignError, match=r"small: it is not deterministic: two runs of one schedule part at step"):
+    with pytest.raises(
+        DesignError, match=r"small: it is not deterministic: two runs of one schedule part at step"
+    ):
         searched(SmallCase(make))
 
 
@@ -274,7 +278,9 @@ def test_code_that_raises_is_told_from_a_bug_that_was_found() -> None:
 
         return [lane]
 
-    with pytest.raises(DesignError, match="the code raised ValueError: not the kernel's fault, at step 1"):
+    with pytest.raises(
+        DesignError, match="the code raised ValueError: not the kernel's fault, at step 1"
+    ):
         searched(SmallCase(make, cpus=1))
 
 

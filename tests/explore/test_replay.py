@@ -108,7 +108,9 @@ def test_a_design_that_raises_is_told_from_a_bug(tmp_path: Path) -> None:
     )
     with pytest.raises(DesignError, match=r"the code raised ValueError: no idea"):
         Exhaustive(1).search(case_for("add-offline", f"{file}:Raises"), Budget())
-    with pytest.raises(DesignError, match="it raised ValueError: no idea, while case scan-split was set up"):
+    with pytest.raises(
+        DesignError, match="it raised ValueError: no idea, while case scan-split was set up"
+    ):
         case_for("scan-split", f"{file}:Raises")
 
 
@@ -122,7 +124,9 @@ def test_a_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     path = str(tmp_path / "search")
     case = case_for("add-offline", "list_lru")
     for _ in range(100):
-        verdict = Exhaustive(2, checkpoint=path, design="list_lru").search(case, Budget(executions=20))
+        verdict = Exhaustive(2, checkpoint=path, design="list_lru").search(
+            case, Budget(executions=20)
+        )
         assert verdict.failure is None
         if verdict.exhausted:
             break
@@ -145,7 +149,9 @@ def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "search"
     case = case_for("add-offline", "list_lru")
     Exhaustive(2, checkpoint=str(path), design="list_lru").search(case, Budget(executions=20))
-    with pytest.raises(InputError, match="the checkpoint is of case add-offline on list_lru up to 2"):
+    with pytest.raises(
+        InputError, match="the checkpoint is of case add-offline on list_lru up to 2"
+    ):
         Exhaustive(3, checkpoint=str(path), design="list_lru").search(case, Budget())
     other = case_for("del-offline", "list_lru")
     with pytest.raises(InputError, match="not of del-offline"):

@@ -8,7 +8,6 @@ counted. The executions themselves are made again from it.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,9 +16,9 @@ from typing import Any
 from mypy_extensions import i64
 
 from thplab.errors import InputError
-from thplab.explore.core import Node
 from thplab.explore.core_check import Case
 from thplab.explore.core_reduce import Reduction
+from thplab.explore.core_step import Node
 from thplab.explore.fingerprint import fingerprint
 
 __all__ = ["Progress", "load", "pack", "save", "unpack"]
@@ -86,7 +85,7 @@ def save(path: str, case: Case, design: str, limit: int | None, progress: Progre
     target = Path(path)
     fresh = target.with_name(target.name + ".new")
     fresh.write_text(text, encoding="utf-8")
-    os.replace(fresh, target)
+    fresh.replace(target)
 
 
 def load(path: str, case: Case, design: str, limit: int | None) -> Progress | None:
@@ -101,9 +100,8 @@ def load(path: str, case: Case, design: str, limit: int | None) -> Progress | No
     try:
         outer: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         version, check, body = outer["version"], outer["check"], outer["search"]
-        if zlib.crc32(body.encode()) != check:
-            raise ValueError("the check sum differs")
-        content: dict[str, Any] = json.loads(body)
+        intact = zlib.crc32(body.encode()) == check
+        content: dict[str, Any] = json.loads(body) if intact else {}
         kept: dict[str, Any] = content["progress"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
@@ -118,7 +116,9 @@ def load(path: str, case: Case, design: str, limit: int | None) -> Progress | No
             f"{content['limit']} preemptions, not of {wanted[0]} on {wanted[1]} up to {wanted[2]}"
         )
     if content["fingerprint"] != fingerprint(case):
-        raise InputError(f"{path}: the checkpoint is of another version: the case does something else here")
+        raise InputError(
+            f"{path}: the checkpoint is of another version: the case does something else here"
+        )
     for name in ("allocations", "by_bound"):
         kept[name] = {int(key): value for key, value in kept[name].items()}
     return Progress(**kept)

@@ -99,8 +99,6 @@ class PctEngine(RandomEngine):
                     self.priority[previous] = self.depth - 1 - place
         best: i64 = -1
         for number in range(len(self.lanes)):
-            if enabled >> number & 1 and (
-                best < 0 or self.priority[number] > self.priority[best]
-            ):
+            if enabled >> number & 1 and (best < 0 or self.priority[number] > self.priority[best]):
                 best = number
         return best

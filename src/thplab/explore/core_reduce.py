@@ -36,8 +36,9 @@ from thplab.cpu.ops import (
     UNLOCK,
     WRITE,
 )
-from thplab.explore.core import Engine, Lane, Node, dependent, effect
+from thplab.explore.core import Engine
 from thplab.explore.core_check import Check
+from thplab.explore.core_step import Lane, Node, dependent, effect
 
 __all__ = ["NO_BOUND", "Reduction"]
 
@@ -297,6 +298,11 @@ class Reduction(Engine):
         if previous >= 0 and previous != number and node.enabled >> previous & 1:
             return 1
         return 0
+
+    def affords(self, step: i64, number: i64) -> bool:
+        """Whether the bound allows the lane at this step."""
+        node = self.nodes[step]
+        return node.preemptions + self._cost(node, number) <= self.bound
 
     # The next schedule
 

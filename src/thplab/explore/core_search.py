@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Hashable
+
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
@@ -110,8 +111,7 @@ def execute(engine: Engine, case: Case, tally: Tally) -> i64:
         verdict = _check_quiescent(engine, world)
     tally.executions += 1
     tally.steps += engine.n
-    if engine.n > tally.longest:
-        tally.longest = engine.n
+    tally.longest = max(tally.longest, engine.n)
     for lane in engine.lanes:
         if lane.allocations and lane.allocations > tally.allocations.get(int(lane.number), 0):
             tally.allocations[int(lane.number)] = int(lane.allocations)

@@ -65,7 +65,7 @@ def trace_of(replay_id: str, width: int) -> str:
 
 def main() -> int:
     """Read an id from standard input, print the trace; the first argument is a column's width."""
-    sys.meta_path.insert(0, SourceFinder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, SourceFinder)
     from thplab.errors import ThplabError
     from thplab.explore.session import replay
     from thplab.explore.trace import render

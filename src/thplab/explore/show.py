@@ -27,8 +27,7 @@ def show_report(report: Report, *, trace: bool = True) -> str:
     lines = [
         f"{failure.check}: {failure.text()}",
         f"case {report.case.name}: {report.case.summary}",
-        f"{len(failure.schedule)} steps, {failure.preemptions} preemptions; "
-        "sequential consistency is assumed",
+        f"{len(failure.schedule)} steps, {failure.preemptions} preemptions, sequential consistency",
     ]
     if failure.fail_lane >= 0:
         lines.append(f"the allocation of {failure.failed_allocation} fails")

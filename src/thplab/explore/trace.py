@@ -15,15 +15,21 @@ from types import FrameType
 from mypy_extensions import i64
 
 from thplab.cpu.ops import IRQ_OFF, IRQ_ON, NAMES
-from thplab.explore.core import Engine, Lane, lane_name
+from thplab.explore.core import Engine
 from thplab.explore.core_check import Case, Check
 from thplab.explore.core_search import Failure, Tally, execute
+from thplab.explore.core_step import Lane, lane_name
 
 __all__ = ["Step", "Trace", "TraceEngine", "record", "render"]
 
 _KERNEL_NAME = re.compile(r"\b([a-z_][a-z0-9_]*)\(\)")
 # Frames of the machinery and of the primitives are not what a reader wants to see.
-_HIDDEN = ("/thplab/explore/core", "/thplab/explore/trace", "/thplab/cpu/", "/thplab/explore/cases/machine_world")
+_HIDDEN = (
+    "/thplab/explore/core",
+    "/thplab/explore/trace",
+    "/thplab/cpu/",
+    "/thplab/explore/cases/machine_world",
+)
 
 
 @dataclass
@@ -84,9 +90,7 @@ class TraceEngine(Engine):
         op = int(lane.op)
         # Up to the program of this lane: the greenlet's own frames come first.
         functions = functions_of(sys._getframe(1))
-        self.trace.steps.append(
-            Step(int(lane.number), functions, NAMES[op], describe(lane.obj))
-        )
+        self.trace.steps.append(Step(int(lane.number), functions, NAMES[op], describe(lane.obj)))
         super()._commit(lane)
 
     def finish_step(self) -> None:
@@ -97,7 +101,7 @@ class TraceEngine(Engine):
 
     def plan(self, schedule: list[int]) -> None:
         """Follow the schedule."""
-        from thplab.explore.core import Node
+        from thplab.explore.core_step import Node
 
         self.nodes = [Node(len(self.lanes)) for _ in schedule]
         for node, number in zip(self.nodes, schedule, strict=True):

@@ -194,14 +194,22 @@ CASES: tuple[MachineCase, ...] = (
     MachineCase("del-offline", "a final put while the cgroup goes offline", _del_offline),
     MachineCase("scan-offline", "a scan while the cgroup goes offline", _scan_offline),
     MachineCase("walk-del", "a walk meets a huge page that is being split", _walk_del),
-    MachineCase("walk-final-put", "a walk over two huge pages that are being freed", _walk_final_put),
+    MachineCase(
+        "walk-final-put", "a walk over two huge pages that are being freed", _walk_final_put
+    ),
     MachineCase("scan-final-put", "a scan meets a final put", _scan_final_put),
     MachineCase(
-        "scan-partial-unmap", "a scan meets a partial unmap of an intact huge page", _scan_partial_unmap
+        "scan-partial-unmap",
+        "a scan meets a partial unmap of an intact huge page",
+        _scan_partial_unmap,
     ),
-    MachineCase("scan-migration", "a scan meets a migration to another node", _scan_migration, nodes=2),
+    MachineCase(
+        "scan-migration", "a scan meets a migration to another node", _scan_migration, nodes=2
+    ),
     MachineCase("scan-split", "a scan meets a split", _scan_split),
-    MachineCase("bit-clear-add", "reclaim clears a shrinker bit while a huge page is queued", _bit_clear_add),
+    MachineCase(
+        "bit-clear-add", "reclaim clears a shrinker bit while a huge page is queued", _bit_clear_add
+    ),
     MachineCase(
         "bit-clear-reparent",
         "reclaim clears the parent's shrinker bit while a child is reparented",
@@ -212,7 +220,9 @@ CASES: tuple[MachineCase, ...] = (
         "list heads are allocated for a cgroup that goes offline",
         _head_allocation_offline,
     ),
-    MachineCase("count-all", "counts beside an add, a final put and an offline", _count_all, cpus=3),
+    MachineCase(
+        "count-all", "counts beside an add, a final put and an offline", _count_all, cpus=3
+    ),
     MachineCase("shrinker-free", "a shrinker comes and goes while reclaim runs", _shrinker_free),
     MachineCase("split-reclaim", "a split meets reclaim", _split_reclaim),
     MachineCase("two-scanners", "two scans of one list", _two_scanners),

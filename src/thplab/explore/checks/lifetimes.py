@@ -49,5 +49,6 @@ class Lifetimes(Check):
         """The object must not have been freed."""
         if isinstance(obj, KernelObject) and obj.is_freed():
             raise CheckFailed(
-                self.name, f"use-after-free: {NAMES[int(op)]} of {obj!r} by {H.cpu!r}, after it was freed"
+                self.name,
+                f"use-after-free: {NAMES[int(op)]} of {obj!r} by {H.cpu!r}, after it was freed",
             )

@@ -115,7 +115,8 @@ class Lockdep(Check):
         for number, held in enumerate(self.held):
             if held:
                 raise CheckFailed(
-                    self.name, f"lock held when returning to user space: {held[-1][1]!r} by CPU{number}"
+                    self.name,
+                    f"lock held when returning to user space: {held[-1][1]!r} by CPU{number}",
                 )
         for name in sorted(self.usage):
             if self.usage[name] & _IN_IRQ:

@@ -55,7 +55,8 @@ def bug(
     nodes: int = 1,
 ) -> Bug:
     """Build an entry. `setup` is a standard case, or a setup of its own; `fixed_setup` where the fix
-    lies in what the CPUs do and not in the design."""
+    lies in what the CPUs do and not in the design.
+    """
     if isinstance(setup, MachineCase):
         case = MachineCase(
             number,

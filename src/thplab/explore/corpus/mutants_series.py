@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64
 
+from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DEFERRED_SPLIT_KEY, DeferredSplitIsolate, ListLruQueue
 from thplab.mm.folio import PG_ANON, PG_DEVICE_PRIVATE, Folio, folio_memcg
 from thplab.mm.khugepaged import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, Khugepaged
-from thplab.cpu.list_head import ListHead
-from thplab.mm.list_lru import LRU_REMOVED, Isolate, ListLru, ListLruOne, list_lru_isolate, list_lru_isolate_move
+from thplab.mm.list_lru import (
+    LRU_REMOVED,
+    Isolate,
+    ListLru,
+    ListLruOne,
+    list_lru_isolate,
+    list_lru_isolate_move,
+)
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_struct import Task, Vma
 from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl, Shrinker

@@ -7,9 +7,9 @@ import time
 from typing import Protocol
 
 from thplab.errors import DesignError
-from thplab.explore.core import NotDeterministic
 from thplab.explore.core_check import Case
 from thplab.explore.core_search import Failure, Tally
+from thplab.explore.core_step import NotDeterministic
 from thplab.explore.verdict import Budget, Verdict
 
 __all__ = ["Strategy", "complain_about_the_case", "note"]

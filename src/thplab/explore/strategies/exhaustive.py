@@ -120,7 +120,7 @@ class Exhaustive:
         spent = verdict.executions - progress.executions
         left = limits.executions - spent if limits.executions else 0
         if not limits.executions or left > 0:
-            search(engine, case, Limits(left, limits.deadline), tally)
+            self.run_bound(engine, case, Limits(left, limits.deadline), tally)
         engine.close()
         before = verdict.executions
         note(verdict, tally, started)
@@ -141,6 +141,10 @@ class Exhaustive:
             progress.cut, progress.by_bound = verdict.cut, verdict.by_bound
             save(self.checkpoint, case, self.design, self.bound, progress)
         return False
+
+    def run_bound(self, engine: Reduction, case: Case, limits: Limits, tally: Tally) -> None:
+        """All that the engine has not tried."""
+        search(engine, case, limits, tally)
 
 
 def _plans(allocations: dict[int, int]) -> list[tuple[int, int]]:

@@ -7,9 +7,10 @@ import time
 
 from thplab.errors import InputError
 from thplab.explore.checks import all_checks
-from thplab.explore.core import Engine, Node, ReplayMismatch
+from thplab.explore.core import Engine
 from thplab.explore.core_check import Case
 from thplab.explore.core_search import Tally, execute
+from thplab.explore.core_step import Node, ReplayMismatch
 from thplab.explore.strategies import complain_about_the_case, note
 from thplab.explore.verdict import Budget, Verdict
 
@@ -50,7 +51,9 @@ class Replay:
         started = time.monotonic()
         engine = Engine(case.cpus, case.handlers, all_checks(), case.max_steps)
         if any(not 0 <= number < len(engine.lanes) for number in self.schedule):
-            raise InputError(f"case {case.name} has {len(engine.lanes)} lanes; the schedule names others")
+            raise InputError(
+                f"case {case.name} has {len(engine.lanes)} lanes; the schedule names others"
+            )
         engine.fail_lane, engine.fail_nth = self.fault
         plan(engine, self.schedule)
         tally = Tally()
