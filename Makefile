@@ -21,13 +21,13 @@ PURE := PYTHONPATH=src
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-compiled test-pure lint format bench bench-check build clean venv
+.PHONY: help demo test test-compiled test-pure lint format bench bench-check picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## what each design does to huge pages on the other node
-	@$(BIN)/python tools/build_state.py || true
+	@$(BIN)/python tools/build_state.py --say
 	$(BIN)/thplab compare scenarios/cover-letter.toml
 
 test: test-compiled test-pure ## the tests, compiled and interpreted
@@ -68,6 +68,9 @@ bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reache
 
 bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
 	$(BIN)/python benchmarks/bench.py --check
+
+picture: $(VENV)/.installed ## the picture of the README, from what thplab really says
+	$(BIN)/thplab compare cover-letter --svg docs/cover-letter.svg > /dev/null
 
 build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 	$(STALE) dist
