@@ -39,7 +39,7 @@ def what_is_missing() -> str:
 
 def main() -> int:
     """Look at a module of the lowest floor: all are compiled, or none."""
-    spec = find_spec("thplab.cpu.hook")
+    spec = find_spec("thplab") and find_spec("thplab.cpu.hook")
     origin = str(spec.origin) if spec else ""
     if not origin:
         print("thplab is not installed", file=sys.stderr)
