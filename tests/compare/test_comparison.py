@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.report.handmade import cover_letter_run, cover_letter_scenario
 
+from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.compare.comparison import Comparison, compare
 from thplab.compare.rows import Row
 from thplab.scenario.figures import FIGURES

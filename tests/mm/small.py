@@ -42,14 +42,24 @@ def bound(node: int) -> Mempolicy:
 
 
 def mmap(
-    machine: Machine, task: Task, huge: int, node: int = 0, name: str = "memory", thp: str = "default"
+    machine: Machine,
+    task: Task,
+    huge: int,
+    node: int = 0,
+    name: str = "memory",
+    thp: str = "default",
 ) -> Vma:
     """A region of `huge` huge pages bound to the node, not touched."""
     return machine.mmap(task, name, huge * HUGE, bound(node), thp)
 
 
 def touched(
-    machine: Machine, task: Task, huge: int, node: int = 0, name: str = "memory", mask: int = FULL_MASK
+    machine: Machine,
+    task: Task,
+    huge: int,
+    node: int = 0,
+    name: str = "memory",
+    mask: int = FULL_MASK,
 ) -> Vma:
     """The same, touched."""
     vma = mmap(machine, task, huge, node, name)
@@ -64,9 +74,7 @@ def halve(machine: Machine, vma: Vma) -> None:
         machine.memory.zap(vma, slot, UPPER)
 
 
-def halved(
-    machine: Machine, task: Task, huge: int, node: int = 0, name: str = "memory"
-) -> Vma:
+def halved(machine: Machine, task: Task, huge: int, node: int = 0, name: str = "memory") -> Vma:
     """Huge pages on the node whose upper halves are discarded."""
     vma = touched(machine, task, huge, node, name)
     halve(machine, vma)

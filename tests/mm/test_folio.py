@@ -21,7 +21,9 @@ from thplab.mm.vmstat import (
 
 
 def test_a_folio_has_a_bit_for_each_of_its_pages() -> None:
-    assert [order_mask(order).bit_count() for order in range(10)] == [1 << order for order in range(10)]
+    assert [order_mask(order).bit_count() for order in range(10)] == [
+        1 << order for order in range(10)
+    ]
     folio = Folio(4, 1)
     assert folio.nr_pages == 16
     folio.mapped = 0b1010

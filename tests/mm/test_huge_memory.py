@@ -305,10 +305,18 @@ def test_who_is_underused(max_ptes_none: int, nr_zero: int, flags: int, underuse
 
 @pytest.mark.parametrize(
     ("case", "split"),
-    [("underused", True), ("used", False), ("mlocked", False), ("locked", False), ("shared", False)],
+    [
+        ("underused", True),
+        ("used", False),
+        ("mlocked", False),
+        ("locked", False),
+        ("shared", False),
+    ],
 )
 @pytest.mark.parametrize("design", ["split_queue", "split_queue_reparented", "list_lru"])
-def test_a_whole_huge_page_leaves_the_queue_split_or_not(design: str, case: str, split: bool) -> None:
+def test_a_whole_huge_page_leaves_the_queue_split_or_not(
+    design: str, case: str, split: bool
+) -> None:
     machine = small_machine(design)
     machine.khugepaged.max_ptes_none = 100
     task = start(machine)

@@ -82,12 +82,15 @@ def test_a_new_huge_page_of_khugepaged_is_queued_as_underused() -> None:
     assert check(machine) == []
 
 
-@pytest.mark.parametrize(("present", "limit", "verdict"), [
-    (1, 511, "succeed"),
-    (10, 501, "exceeded_none_pte"),
-    (10, 502, "succeed"),
-    (512, 0, "succeed"),
-])
+@pytest.mark.parametrize(
+    ("present", "limit", "verdict"),
+    [
+        (1, 511, "succeed"),
+        (10, 501, "exceeded_none_pte"),
+        (10, 502, "succeed"),
+        (512, 0, "succeed"),
+    ],
+)
 def test_how_many_entries_may_be_missing(present: int, limit: int, verdict: str) -> None:
     machine = small_machine()
     machine.khugepaged.max_ptes_none = limit
@@ -114,7 +117,9 @@ def test_what_is_shared_is_left_alone_by_the_daemon_but_not_by_madvise(kind: str
     assert collapse(machine, task, vma) == "exceeded_shared_pte"
     machine.khugepaged.max_ptes_shared = 256
     assert collapse(machine, task, vma) == "succeed"
-    assert census(machine.tasks["child"].mm.vmas["memory"], 2).absent == (0 if kind == "pmd" else 256)
+    assert census(machine.tasks["child"].mm.vmas["memory"], 2).absent == (
+        0 if kind == "pmd" else 256
+    )
     assert check(machine) == []
 
 
@@ -127,7 +132,10 @@ def test_places_where_no_huge_page_can_be() -> None:
     machine.memory.unmap_part(vma, 2, 1)
     results = [collapse(machine, task, vma, slot) for slot in range(4)]
     assert results == [
-        "page_already_mapped_by_pmd", "no_pte_table", "vma_check_failed", "vma_check_failed"
+        "page_already_mapped_by_pmd",
+        "no_pte_table",
+        "vma_check_failed",
+        "vma_check_failed",
     ]
 
 

@@ -42,7 +42,7 @@ class ByVerdict(Isolate):
         self.mode = mode
         self.visited: list[ListHead] = []
 
-    def isolate(self, item: ListHead, l: ListLruOne) -> int:  # noqa: E741
+    def isolate(self, item: ListHead, l: ListLruOne) -> int:
         self.visited.append(item)
         status = self.verdict(item, l)
         if status in {LRU_REMOVED_RETRY, LRU_RETRY, LRU_STOP}:
@@ -61,7 +61,9 @@ def skipped(item: ListHead, one: ListLruOne) -> int:
     return LRU_SKIP
 
 
-def filled(machine: Machine, count: int, memcg: MemCgroup | None = None) -> tuple[ListLru, list[ListHead]]:
+def filled(
+    machine: Machine, count: int, memcg: MemCgroup | None = None
+) -> tuple[ListLru, list[ListHead]]:
     """A list_lru with entries on node 0."""
     lru = ListLru(machine, memcg_aware=memcg is not None)
     if memcg is not None:
@@ -103,7 +105,11 @@ def test_deleting_what_is_on_no_list_changes_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("take", "give", "irqs"),
-    [("lock", "unlock", True), ("lock_irq", "unlock_irq", False), ("lock_irqsave", "unlock_irqrestore", False)],
+    [
+        ("lock", "unlock", True),
+        ("lock_irq", "unlock_irq", False),
+        ("lock_irqsave", "unlock_irqrestore", False),
+    ],
 )
 def test_a_caller_may_hold_the_lock_in_three_forms(take: str, give: str, irqs: bool) -> None:
     machine = small_machine(None)

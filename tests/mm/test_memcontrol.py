@@ -119,6 +119,7 @@ def test_dying_is_seen_a_grace_period_before_the_lists_go() -> None:
     machine = small_machine()
     job = cgroup(machine)
     states: list[tuple[bool, bool]] = []
+
     class Order(SplitQueue):
         """Notes the state in which it is reparented."""
 
@@ -281,6 +282,7 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
     assert objcg is not None
     frozen = job.refcount
     assert job.ref_freeze(frozen)
+
     class Moving(Watcher):
         """The reparenting comes between the first attempt and the second."""
 
@@ -298,7 +300,9 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
     assert pinned is machine.memcg.root
 
 
-def test_reading_a_folios_cgroup_outside_rcu_is_complained_about(warnings_of: dict[str, int]) -> None:
+def test_reading_a_folios_cgroup_outside_rcu_is_complained_about(
+    warnings_of: dict[str, int],
+) -> None:
     """B01."""
     assert folio_memcg(Folio(9, 0)) is None
     assert list(warnings_of) == [

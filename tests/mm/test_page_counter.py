@@ -30,7 +30,9 @@ def test_a_charge_counts_in_every_ancestor() -> None:
     assert [top.usage, middle.usage, low.usage] == [40, 40, 20]
 
 
-@pytest.mark.parametrize(("limits", "who"), [((10, 100, 100), 0), ((100, 10, 100), 1), ((10, 10, 9), 2)])
+@pytest.mark.parametrize(
+    ("limits", "who"), [((10, 100, 100), 0), ((100, 10, 100), 1), ((10, 10, 9), 2)]
+)
 def test_the_nearest_limit_in_the_way_is_named_and_nothing_is_charged(
     limits: tuple[int, ...], who: int
 ) -> None:
@@ -147,7 +149,9 @@ CHARGES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 60)), max_size=30
 
 
 @given(CHARGES, st.tuples(*[st.integers(0, 100)] * 4))
-def test_no_counter_is_ever_over_its_limit(charges: list[tuple[int, int]], limits: tuple[int, ...]) -> None:
+def test_no_counter_is_ever_over_its_limit(
+    charges: list[tuple[int, int]], limits: tuple[int, ...]
+) -> None:
     """Against a tree of plain numbers: 0 is the root, 1 and 2 are below it, 3 is below 2."""
     parents = {0: None, 1: 0, 2: 0, 3: 2}
     counters: list[PageCounter] = []

@@ -10,7 +10,6 @@ from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (
-    DEF_PRIORITY,
     SHRINK_EMPTY,
     SHRINK_STOP,
     SHRINKER_MEMCG_AWARE,
@@ -56,7 +55,9 @@ def registered(machine: Machine, cache: Cache) -> Cache:
     return cache
 
 
-def ask(machine: Machine, cache: Cache, priority: int, nid: int = 0, memcg: MemCgroup | None = None) -> int:
+def ask(
+    machine: Machine, cache: Cache, priority: int, nid: int = 0, memcg: MemCgroup | None = None
+) -> int:
     """do_shrink_slab() of the machine."""
     return int(machine.shrinkers.do_shrink_slab(ShrinkControl(nid, memcg), cache, priority))
 
@@ -134,7 +135,9 @@ def test_no_more_than_twice_the_objects_is_scanned_or_deferred() -> None:
     assert deferred(cache) == 20
 
 
-@pytest.mark.parametrize(("seeks", "calls"), [(0, [128] * 3), (1, [128] * 7), (2, [128] * 3), (8, [])])
+@pytest.mark.parametrize(
+    ("seeks", "calls"), [(0, [128] * 3), (1, [128] * 7), (2, [128] * 3), (8, [])]
+)
 def test_what_is_cheap_to_make_again_is_asked_for_more(seeks: int, calls: list[int]) -> None:
     """Of 1000 objects at priority 2: 500 without seeks, else 1000 / 4 * 4 / seeks."""
     machine = small_machine(None)

@@ -26,7 +26,9 @@ class Counting(Shrinker):
 
 
 @pytest.mark.parametrize(("design", "columns"), [("list_lru", [2, 3]), ("split_queue", [5, 5])])
-def test_the_count_file_has_a_line_for_each_cgroup_with_objects(design: str, columns: list[int]) -> None:
+def test_the_count_file_has_a_line_for_each_cgroup_with_objects(
+    design: str, columns: list[int]
+) -> None:
     """The old queue is blind to nodes: the same number stands in each column."""
     machine = small_machine(design)
     task = start(machine)

@@ -103,7 +103,9 @@ def test_reclaim_that_freed_enough_goes_no_further() -> None:
 # Protection
 
 
-@pytest.mark.parametrize(("setting", "spared"), [(0, False), (50, False), (99, False), (100, True), (999, True)])
+@pytest.mark.parametrize(
+    ("setting", "spared"), [(0, False), (50, False), (99, False), (100, True), (999, True)]
+)
 def test_a_cgroup_within_its_memory_min_is_spared(setting: int, spared: bool) -> None:
     machine = small_machine(None)
     job = use(cgroup(machine))
@@ -200,7 +202,9 @@ def test_kswapd_breaks_memory_low_in_a_second_round() -> None:
 
 
 @pytest.mark.parametrize(("huge", "by_kswapd"), [(1, 0), (3, 3)])
-def test_a_lone_huge_page_waits_for_direct_reclaim_and_three_do_not(huge: int, by_kswapd: int) -> None:
+def test_a_lone_huge_page_waits_for_direct_reclaim_and_three_do_not(
+    huge: int, by_kswapd: int
+) -> None:
     """Seen on a real kernel: with one object nothing is due above priority 0."""
     machine = small_machine("list_lru")
     task = start(machine)
@@ -273,7 +277,9 @@ def test_a_request_that_gets_nothing_is_tried_seventeen_times() -> None:
     assert len(asked.questions) == 17 * 13 * 2, "the root and the cgroup, on one node"
 
 
-@pytest.mark.parametrize(("design", "split"), [("split_queue", 5), ("split_queue_reparented", 5), ("list_lru", 2)])
+@pytest.mark.parametrize(
+    ("design", "split"), [("split_queue", 5), ("split_queue_reparented", 5), ("list_lru", 2)]
+)
 def test_reclaim_of_a_node_splits_on_it_or_on_all(design: str, split: int) -> None:
     machine = small_machine(design)
     task = start(machine)
@@ -303,7 +309,9 @@ def test_swap_and_file_pages_do_not_exist_so_nothing_ever_counts_as_reclaimed() 
 # Pressure, from end to end
 
 
-@pytest.mark.parametrize(("design", "far"), [("split_queue", 0), ("split_queue_reparented", 0), ("list_lru", 6)])
+@pytest.mark.parametrize(
+    ("design", "far"), [("split_queue", 0), ("split_queue_reparented", 0), ("list_lru", 6)]
+)
 def test_pressure_on_one_node_reaches_the_other_or_not(design: str, far: int) -> None:
     machine = small_machine(design)
     machine.huge_memory.thp.shrink_underused = False

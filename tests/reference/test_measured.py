@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.scenario.scenario_text import scenario_text
 
+from tests.scenario.scenario_text import scenario_text
 from thplab.backends import model
 from thplab.scenario.loader import loads
 from thplab.scenario.observation import Observation, Run

@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 
 from syrupy.assertion import SnapshotAssertion
-from tests.report.handmade import cover_letter_run, cover_letter_scenario
 
+from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.compare.comparison import compare
 from thplab.report.json_text import FORMAT_VERSION, comparison_json
 

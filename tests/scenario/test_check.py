@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 
+from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.loader import loads
 

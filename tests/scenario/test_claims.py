@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from tests.report.handmade import cover_letter_run, cover_letter_scenario
 
+from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.scenario.claims import evaluate
 from thplab.scenario.conditions import parse_condition
 from thplab.scenario.figures import Unseen, parse_figure, read_figure

@@ -9,8 +9,8 @@ from typing import get_args
 
 import pytest
 from msgspec.structs import fields
-from tests.scenario.scenario_text import HEAD
 
+from tests.scenario.scenario_text import HEAD
 from thplab.backends import model
 from thplab.scenario.claims import evaluate
 from thplab.scenario.figures import FIGURES

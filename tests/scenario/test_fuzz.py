@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.scenario.scenario_text import FAR, HEAD, scenario_text, toml_value
 
+from tests.scenario.scenario_text import FAR, HEAD, scenario_text, toml_value
 from thplab.scenario import schema
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.library import library_files

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 
+from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.loader import load, loads
 from thplab.scenario.schema import Cgroup, Map, Size, Touch

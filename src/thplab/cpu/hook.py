@@ -15,7 +15,17 @@ from typing import Final
 
 from mypy_extensions import i64, mypyc_attr
 
-__all__ = ["BOOT_CPU", "Cpu", "H", "Hook", "QuiescentWaiter", "Watcher", "attach", "detach", "warn_once"]
+__all__ = [
+    "BOOT_CPU",
+    "Cpu",
+    "H",
+    "Hook",
+    "QuiescentWaiter",
+    "Watcher",
+    "attach",
+    "detach",
+    "warn_once",
+]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

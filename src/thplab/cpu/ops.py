@@ -71,9 +71,13 @@ ALLOC: Final[i64] = 23  # obj: the new object
 FREE: Final[i64] = 24  # obj: the object
 ADD: Final[i64] = 25  # atomic_add() and its kin without a result: two of them commute
 CHARGE: Final[i64] = 26  # a page counter was changed
-GRACE_PERIOD_WAIT: Final[i64] = 27  # obj: the grace period, of which a reader has left, or that is waited for
+GRACE_PERIOD_WAIT: Final[i64] = (
+    27  # obj: the grace period, of which a reader has left, or that is waited for
+)
 IRQ_ENTRY: Final[i64] = 28  # an interrupt handler begins; obj: the CPU
-COMPLETION: Final[i64] = 29  # wait_for_completion(): until the references of obj, a KernelObject, are gone
+COMPLETION: Final[i64] = (
+    29  # wait_for_completion(): until the references of obj, a KernelObject, are gone
+)
 
 NAMES: Final[dict[int, str]] = {
     1: "read",

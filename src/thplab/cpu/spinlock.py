@@ -160,7 +160,9 @@ class SpinLock:
     def assert_held(self) -> None:
         """lockdep_assert_held()."""
         if self.owner is not H.cpu:
-            warn_once(f"WARNING: {self.key.name} is not held where it must be (lockdep_assert_held)")
+            warn_once(
+                f"WARNING: {self.key.name} is not held where it must be (lockdep_assert_held)"
+            )
 
 
 def local_irq_disable() -> None:
@@ -183,7 +185,9 @@ def might_sleep(what: str) -> None:
     if cpu.locks_held or cpu.in_irq or not cpu.irqs_on:
         raise LockBug(f"BUG: sleeping function called from invalid context: {what} on {cpu!r}")
     if cpu.rcu_nesting:
-        raise LockBug(f"BUG: sleeping function called inside an RCU read section: {what} on {cpu!r}")
+        raise LockBug(
+            f"BUG: sleeping function called inside an RCU read section: {what} on {cpu!r}"
+        )
 
 
 class Mutex:

@@ -99,9 +99,7 @@ class Machine:
         self.vmscan: Vmscan = Vmscan(self)
         self.oom: Oom = Oom(self)
         self.tasks: dict[str, Task] = {}
-        self.deferred_split: DeferredSplitQueue = (
-            NoQueue(self) if design is None else design(self)
-        )
+        self.deferred_split: DeferredSplitQueue = NoQueue(self) if design is None else design(self)
         self.deferred_split.start()
         self.memcg.reparents_lru_folios = self.deferred_split.reparents_lru_folios
 
@@ -139,7 +137,12 @@ class Machine:
         task.memcg = memcg
 
     def mmap(
-        self, task: Task, name: str, nr_pages: int, policy: Mempolicy | None = None, thp: str = "default"
+        self,
+        task: Task,
+        name: str,
+        nr_pages: int,
+        policy: Mempolicy | None = None,
+        thp: str = "default",
     ) -> Vma:
         """mmap(2), mbind(2) and madvise(2) of a private anonymous region, aligned to huge pages."""
         if name in task.mm.vmas:

@@ -238,9 +238,7 @@ class Memory:
                 machine.memcg.put_objcg(objcg)
         return True
 
-    def map_pages(
-        self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None
-    ) -> None:
+    def map_pages(self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None) -> None:
         """New base pages on a node, charged already, for the pages of the mask."""
         machine = self.machine
         count = mask.bit_count()
@@ -263,7 +261,8 @@ class Memory:
 
     def madvise_dontneed(self, vma: Vma, slot: i64, mask: int) -> None:
         """madvise(MADV_DONTNEED) of one slot: since 6.14 an empty page table goes with its last entry,
-        if the range covers all of it (CONFIG_PT_RECLAIM)."""
+        if the range covers all of it (CONFIG_PT_RECLAIM).
+        """
         self.zap(vma, slot, mask)
         if self.pt_reclaim and mask & FULL_MASK == FULL_MASK:
             vma.empty_tables.discard(int(slot))

@@ -126,8 +126,10 @@ class PageAllocator:
         self.totalpages: i64 = sum(sizes) // PAGE_SIZE
         self.zonelists: list[list[int]] = []
         for nid in range(len(sizes)):
-            order = [(0 if nid == n else (20 if distances is None else distances[nid][n]), n)
-                     for n in range(len(sizes))]
+            order = [
+                (0 if nid == n else (20 if distances is None else distances[nid][n]), n)
+                for n in range(len(sizes))
+            ]
             self.zonelists.append([n for _, n in sorted(order)])
         self._set_watermarks(min_free_kbytes(sizes))
 

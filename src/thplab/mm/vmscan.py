@@ -100,9 +100,7 @@ class Vmscan:
         sc = ScanControl(memcg, max(nr_pages, SWAP_CLUSTER_MAX))
         return self._do_try_to_free_pages(sc, 0, None)
 
-    def _do_try_to_free_pages(
-        self, sc: ScanControl, nid: i64, nodemask: list[int] | None
-    ) -> i64:
+    def _do_try_to_free_pages(self, sc: ScanControl, nid: i64, nodemask: list[int] | None) -> i64:
         """do_try_to_free_pages(): harder and harder, to priority 0; at last without regard to memory.low."""
         zonelist = self.machine.pages.zonelists[nid]
         while True:
