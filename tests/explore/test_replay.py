@@ -101,10 +101,18 @@ def test_an_id_of_another_case_or_design_is_refused() -> None:
 def test_a_design_that_raises_is_told_from_a_bug(tmp_path: Path) -> None:
     file = tmp_path / "raises.py"
     file.write_text(
-        "from thplab.designs.list_lru import ListLruQueue\n"
-        "class Raises(ListLruQueue):\n"
+        "from thplab.designs import DeferredSplitQueue\n"
+        "class Raises(DeferredSplitQueue):\n"
         "    def enqueue(self, folio, partially_mapped):\n"
         "        raise ValueError('no idea')\n"
+        "    def unqueue(self, folio):\n"
+        "        return False\n"
+        "    def count_objects(self, sc):\n"
+        "        return 0\n"
+        "    def scan_objects(self, sc):\n"
+        "        return 0\n"
+        "    def freeze(self, folio, expected):\n"
+        "        return folio.ref_freeze(expected)\n"
     )
     with pytest.raises(DesignError, match=r"the code raised ValueError: no idea"):
         Exhaustive(1).search(case_for("add-offline", f"{file}:Raises"), Budget())

@@ -94,7 +94,7 @@ NAMES: Final[dict[int, str]] = {
     12: "irq on",
     13: "rcu_read_lock",
     14: "rcu_read_unlock",
-    15: "synchronize_rcu",
+    15: "grace period begins",
     16: "rcu_dereference",
     17: "use",
     18: "list_add",
@@ -106,7 +106,7 @@ NAMES: Final[dict[int, str]] = {
     24: "free",
     25: "atomic_add",
     26: "charge",
-    27: "grace period",
+    27: "grace period ends",
     28: "interrupt",
     29: "wait_for_completion",
 }

@@ -12,12 +12,12 @@ from thplab.explore.trace import render
 
 __all__ = ["show_report"]
 
-NARROWEST, WIDEST = 40, 72
+NARROWEST, WIDEST = 56, 84
 
 
 def column_width(columns: int) -> int:
     """For a terminal of this machine; wide enough to be read where it is none."""
-    free = shutil.get_terminal_size((160, 24)).columns - 5 - 3 * columns
+    free = shutil.get_terminal_size((180, 24)).columns - 5 - 3 * columns
     return max(NARROWEST, min(WIDEST, free // columns))
 
 

@@ -147,14 +147,27 @@ def render(trace: Trace, width: int = 58) -> str:
         for depth in range(common, len(step.functions)):
             lines.append(_line("", trace, step.lane, "  " * depth + step.functions[depth], width))
         shown[step.lane] = step.functions
-        text = step.operation + " " + step.before
-        if step.after and step.after != step.before:
-            text += f" -> {step.after}"
+        text = f"{step.operation} {changed(step.before, step.after)}"
         lines.append(_line(str(number), trace, step.lane, "  " * len(step.functions) + text, width))
     return "\n".join(lines)
 
 
+def changed(before: str, after: str) -> str:
+    """An object before and after: words that changed are shown as old->new."""
+    if not after or before == after:
+        return before
+    old, new = before.split(" "), after.split(" ")
+    if len(old) != len(new):
+        return f"{before} -> {after}"
+    return " ".join(
+        one if one == other else f"{one.rstrip(',)')}->{other}"
+        for one, other in zip(old, new, strict=True)
+    )
+
+
 def _line(number: str, trace: Trace, lane: int, text: str, width: int) -> str:
     cells = [" " * width for _ in trace.columns]
+    if len(text) > width and lane < len(trace.columns) - 1:
+        text = text[: width - 3] + "..."
     cells[lane] = text.ljust(width)
     return f"{number:>4} " + " | ".join(cells).rstrip()
