@@ -62,6 +62,39 @@ def list_empty(head: ListHead) -> bool:
     return head.next is None
 
 
+def _link_last(item: ListHead, head: ListHead) -> None:
+    """Link an entry that is on no list at the end; neighbours must point to each other."""
+    last = head.prev
+    if last is None:
+        last = head
+    elif last.next is not head:
+        raise _corrupt("list_add corruption, prev->next is not next", item, head)
+    item.prev = last
+    item.next = head
+    last.next = item
+    head.prev = item
+
+
+def _link_first(item: ListHead, head: ListHead) -> None:
+    """The same at the front."""
+    first = head.next
+    if first is None:
+        first = head
+    elif first.prev is not head:
+        raise _corrupt("list_add corruption, next->prev is not prev", item, head)
+    item.prev = head
+    item.next = first
+    first.prev = item
+    head.next = item
+
+
+def _check_unlinked(item: ListHead, head: ListHead) -> None:
+    if item.next is not None:
+        if item.next is LIST_POISON:
+            raise _corrupt("list_add corruption, entry was freed", item, head)
+        raise _corrupt("list_add double add", item, head)
+
+
 def list_add_tail(item: ListHead, head: ListHead) -> None:
     """list_add_tail(): link `item` at the end of the list.
 
@@ -70,23 +103,8 @@ def list_add_tail(item: ListHead, head: ListHead) -> None:
     """
     if H.on:
         H.watcher.point(LINK, item)
-    if item.next is not None:
-        if item.next is LIST_POISON:
-            raise _corrupt("list_add corruption, entry was freed", item, head)
-        raise _corrupt("list_add double add", item, head)
-    last = head.prev
-    if last is None:
-        item.prev = head
-        item.next = head
-        head.next = item
-        head.prev = item
-    else:
-        if last.next is not head:
-            raise _corrupt("list_add corruption, prev->next is not next", item, head)
-        item.prev = last
-        item.next = head
-        last.next = item
-        head.prev = item
+    _check_unlinked(item, head)
+    _link_last(item, head)
     if H.on:
         H.watcher.done(LINK, item, head)
 
@@ -95,23 +113,8 @@ def list_add(item: ListHead, head: ListHead) -> None:
     """list_add(): link `item` at the front of the list. Raises like :func:`list_add_tail`."""
     if H.on:
         H.watcher.point(LINK, item)
-    if item.next is not None:
-        if item.next is LIST_POISON:
-            raise _corrupt("list_add corruption, entry was freed", item, head)
-        raise _corrupt("list_add double add", item, head)
-    first = head.next
-    if first is None:
-        item.prev = head
-        item.next = head
-        head.next = item
-        head.prev = item
-    else:
-        if first.prev is not head:
-            raise _corrupt("list_add corruption, next->prev is not prev", item, head)
-        item.prev = head
-        item.next = first
-        first.prev = item
-        head.next = item
+    _check_unlinked(item, head)
+    _link_first(item, head)
     if H.on:
         H.watcher.done(LINK, item, head)
 
@@ -168,48 +171,22 @@ def list_move_tail(item: ListHead, head: ListHead) -> None:
         H.watcher.point(UNLINK, item)
         H.watcher.done(UNLINK, item, item.prev)
     _unlink(item)
-    item.next = None
-    item.prev = None
-    last = head.prev
-    if last is None:
-        item.prev = head
-        item.next = head
-        head.next = item
-        head.prev = item
-    else:
-        item.prev = last
-        item.next = head
-        last.next = item
-        head.prev = item
+    _link_last(item, head)
     if H.on:
         H.watcher.done(LINK, item, head)
 
 
 def list_splice(source: ListHead, head: ListHead) -> None:
     """list_splice_init(): move all entries of `source` to the front of `head`; source is empty then."""
-    if H.on:
-        H.watcher.point(UNLINK, source)
-    first = source.next
-    last = source.prev
-    if first is None or last is None:
-        return
-    source.next = None
-    source.prev = None
-    at = head.next
-    first.prev = head
-    head.next = first
-    if at is None:
-        last.next = head
-        head.prev = last
-    else:
-        last.next = at
-        at.prev = last
-    if H.on:
-        H.watcher.done(LINK, source, head)
+    _splice(source, head, tail=False)
 
 
 def list_splice_tail(source: ListHead, head: ListHead) -> None:
     """list_splice_tail_init(): move all entries of `source` to the end of `head`; source is empty then."""
+    _splice(source, head, tail=True)
+
+
+def _splice(source: ListHead, head: ListHead, tail: bool) -> None:
     if H.on:
         H.watcher.point(UNLINK, source)
     first = source.next
@@ -218,15 +195,15 @@ def list_splice_tail(source: ListHead, head: ListHead) -> None:
         return
     source.next = None
     source.prev = None
-    at = head.prev
-    last.next = head
-    head.prev = last
-    if at is None:
-        first.prev = head
-        head.next = first
-    else:
-        first.prev = at
-        at.next = first
+    before = head.prev if tail else head
+    behind = head if tail else head.next
+    # Of an empty list the one that is not the head is missing.
+    left = head if before is None else before
+    right = head if behind is None else behind
+    first.prev = left
+    left.next = first
+    last.next = right
+    right.prev = last
     if H.on:
         H.watcher.done(LINK, source, head)
 
