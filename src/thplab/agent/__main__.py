@@ -17,12 +17,13 @@ from types import FrameType
 
 import msgspec
 
-from thplab.agent.probe import probe_design
+from thplab.agent.khugepaged import khugepaged_parked
+from thplab.agent.probe import Verdict, probe_design
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.session import run_scenario, stay_on_first_node
 from thplab.agent.system_calls import disable_thp
 from thplab.agent.traits import probe_traits
-from thplab.agent.tunables import Tunables, park_khugepaged
+from thplab.agent.tunables import Tunables
 from thplab.observe.node_meminfo import online_nodes
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker
 from thplab.scenario.errors import InputError
@@ -66,29 +67,35 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
     disable_thp(True)
     tunables = Tunables(work.journal)
     try:
-        park_khugepaged(tunables)
-        probing = Tunables(work.journal.with_name("tunables-probe.json"))
-        try:
-            verdict = probe_design(base, probing)
-            verdict.traits = probe_traits(base, probing)
-        finally:
-            probing.restore()
-        facts = KernelFacts(
-            release=os.uname().release,
-            design=verdict.design,
-            how=verdict.how,
-            nodes=len(online_nodes()),
-            shrinker_debug=find_deferred_split_shrinker() is not None,
-        )
-        work.write(work.facts, facts)
-        for index, scenario in enumerate(scenarios):
-            _mark(f"scenario {index} begins: {scenario.name}")
-            journal = work.journal.with_name(f"tunables-{index}.json")
-            run = run_scenario(scenario, base, verdict, journal)
-            _mark(f"scenario {index} ends")
-            work.write(work.run(index), run)
+        with khugepaged_parked(tunables):
+            verdict = _probe(work, base)
+            for index, scenario in enumerate(scenarios):
+                _mark(f"scenario {index} begins: {scenario.name}")
+                journal = work.journal.with_name(f"tunables-{index}.json")
+                run = run_scenario(scenario, base, verdict, journal)
+                _mark(f"scenario {index} ends")
+                work.write(work.run(index), run)
     finally:
         tunables.restore()
+
+
+def _probe(work: WorkDirectory, base: Path) -> Verdict:
+    """Find out what kernel this is, and say so."""
+    tunables = Tunables(work.journal.with_name("tunables-probe.json"))
+    try:
+        verdict = probe_design(base, tunables)
+        verdict.traits = probe_traits(base, tunables)
+    finally:
+        tunables.restore()
+    facts = KernelFacts(
+        release=os.uname().release,
+        design=verdict.design,
+        how=verdict.how,
+        nodes=len(online_nodes()),
+        shrinker_debug=find_deferred_split_shrinker() is not None,
+    )
+    work.write(work.facts, facts)
+    return verdict
 
 
 def _mark(text: str) -> None:

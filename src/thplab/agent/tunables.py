@@ -13,11 +13,10 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["THP", "Tunables", "park_khugepaged", "restore_from_journal"]
+__all__ = ["THP", "Tunables", "restore_from_journal"]
 
 THP = Path("/sys/kernel/mm/transparent_hugepage")
 _CHOSEN = re.compile(r"\[(.+?)\]")
-_PARKED_MILLISECS = 1_000_000_000
 
 
 def _read(path: Path) -> str:
@@ -84,9 +83,3 @@ def restore_from_journal(journal: Path) -> list[str]:
         Path(path).write_text(value, encoding="ascii")
     journal.unlink()
     return list(before)
-
-
-def park_khugepaged(tunables: Tunables) -> None:
-    """Put khugepaged to sleep for days. `khugepaged/defrag` does not stop it; these two do."""
-    tunables.set(THP / "khugepaged/scan_sleep_millisecs", _PARKED_MILLISECS)
-    tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _PARKED_MILLISECS)

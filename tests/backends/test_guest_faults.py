@@ -1,0 +1,324 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whatever happens to a guest, it ends, leaves nothing behind, and the reason is told."""
+
+from __future__ import annotations
+
+import functools
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.backends.conftest import kernel_or_skip
+from tests.backends.scenes import GIB, SHORT, victim_and_hog
+from thplab.agent.report import KernelFacts, WorkDirectory
+from thplab.backends import vm
+from thplab.backends.agent_command import agent_command, agent_environment
+from thplab.backends.errors import KernelRunError
+from thplab.backends.guest import GUEST_WORK, Guest
+from thplab.backends.kernel_image import find_kernel
+from thplab.backends.kernel_log import panic_of
+from thplab.scenario import schema
+from thplab.scenario.errors import InputError
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Host, Size
+
+pytestmark = pytest.mark.vm
+
+TWO_NODES = Host(nodes=(GIB, GIB))
+RUNNER = """
+import sys
+from pathlib import Path
+from thplab.backends import vm
+from thplab.scenario.loader import load
+try:
+    vm.run(load(sys.argv[2]), sys.argv[1])
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for temporary files of its own, so that leftovers are seen."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def guests_of(folder: Path) -> list[str]:
+    """The processes whose command line or environment names the folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            text = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(folder).encode() in text and process.name != str(os.getpid()):
+            found.append(text.replace(b"\0", b" ").decode(errors="replace"))
+    return found
+
+
+def in_guest(kernel: Path, work: Path, shell: str, host: Host = TWO_NODES) -> str:
+    """Run a shell command in a guest; what was on its console."""
+    guest = Guest(find_kernel(str(kernel)), host)
+    return guest.run(["sh", "-c", shell], work, lambda: 0, 120.0).console
+
+
+def agent_in_shell(*options: str) -> str:
+    """The agent's command for a shell."""
+    environment = " ".join(f"{name}={value}" for name, value in agent_environment().items())
+    return f"env {environment} {' '.join(agent_command(*options))}"
+
+
+def test_a_kernel_that_panics_at_boot_is_told(new_kernel: Path, tmp_path: Path) -> None:
+    """The emulated topology's known warning is made fatal."""
+    guest = Guest(find_kernel(str(new_kernel)), TWO_NODES, ("panic_on_warn=1",))
+    end = guest.run(["true"], tmp_path, lambda: 0, 60.0)
+    panic = panic_of(end.console)
+    assert panic is not None
+    assert "panic_on_warn" in panic
+    assert end.stopped == ""
+    assert guests_of(tmp_path) == []
+
+
+def test_a_panic_ends_the_run_with_its_words_and_the_log(
+    new_kernel: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(temporary.parent / "cache"))
+    fragile = functools.partial(Guest, boot_options=("panic_on_warn=1",))
+    monkeypatch.setattr(vm, "Guest", fragile)
+    with pytest.raises(KernelRunError, match="the kernel panicked: Kernel panic") as caught:
+        vm.run(SHORT, str(new_kernel))
+    assert "topology_sane" in Path(caught.value.kernel_log).read_text(encoding="utf-8")
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_guest_that_hangs_is_stopped(new_kernel: Path, tmp_path: Path) -> None:
+    guest = Guest(find_kernel(str(new_kernel)), TWO_NODES)
+    begun = time.monotonic()
+    end = guest.run(["sleep", "1000"], tmp_path, lambda: 0, 15.0)
+    assert "no progress for 15 s" in end.stopped
+    assert time.monotonic() - begun < 40
+    assert guests_of(tmp_path) == []
+
+
+def test_an_agent_that_the_oom_killer_takes_is_told(
+    new_kernel: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hog that may not be killed leaves the OOM killer nobody but the others."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(temporary.parent / "cache"))
+    immortal = victim_and_hog("immortal", 0, 1, hog_score=-1000)
+    with pytest.raises(
+        KernelRunError, match=r"agent was killed or ended early.*OOM kill"
+    ) as caught:
+        vm.run_batch([SHORT, immortal], str(new_kernel))
+    assert [run.scenario for run in caught.value.runs] == ["short"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_an_agent_killed_half_way_keeps_what_was_done(new_kernel: Path, tmp_path: Path) -> None:
+    work = WorkDirectory(tmp_path)
+    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    work.write(work.scenarios, [SHORT, waiting])
+    second = f"{GUEST_WORK}/run-0000.json"
+    in_guest(
+        new_kernel,
+        tmp_path,
+        f"{agent_in_shell('--work', GUEST_WORK)} & "
+        f"while [ ! -e {second} ]; do sleep 0.2; done; sleep 2; kill -9 $!; sleep 1; "
+        "for _ in 1 2 3 4 5 6 7 8 9 10; do "
+        f"readlink /proc/[0-9]*/exe | grep -c python > {GUEST_WORK}/pythons || break; sleep 1; done",
+    )
+    assert work.read(work.run(0), Run) is not None
+    assert work.read(work.run(1), Run) is None
+    assert not work.done.exists()
+    assert (tmp_path / "pythons").read_text(encoding="utf-8") == "0\n", "tasks outlived the agent"
+
+
+def test_an_agent_told_to_end_cleans_up(new_kernel: Path, tmp_path: Path) -> None:
+    """SIGTERM half-way: every cgroup goes, every tunable gets its value back."""
+    work = WorkDirectory(tmp_path)
+    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    work.write(work.scenarios, [SHORT, waiting])
+    settings = "/sys/kernel/mm/transparent_hugepage"
+    files = f"{settings}/enabled {settings}/defrag {settings}/shrink_underused"
+    sleeps = f"{settings}/khugepaged/scan_sleep_millisecs"
+    in_guest(
+        new_kernel,
+        tmp_path,
+        f"cat {files} {sleeps} > {GUEST_WORK}/before; "
+        f"{agent_in_shell('--work', GUEST_WORK)} & "
+        f"while [ ! -e {GUEST_WORK}/run-0000.json ]; do sleep 0.2; done; sleep 2; "
+        f"cat {files} {sleeps} > {GUEST_WORK}/meanwhile; ls /sys/fs/cgroup > {GUEST_WORK}/made; "
+        f"kill -TERM $!; wait $!; "
+        f"cat {files} {sleeps} > {GUEST_WORK}/after; ls /sys/fs/cgroup > {GUEST_WORK}/left",
+    )
+
+    def said(name: str) -> str:
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    assert said("meanwhile") != said("before")
+    assert said("after") == said("before")
+    assert "victim" in said("made")
+    assert "victim" not in said("left")
+
+
+def test_a_host_with_one_node_asked_for_two_refuses(new_kernel: Path, tmp_path: Path) -> None:
+    work = WorkDirectory(tmp_path)
+    work.write(work.scenarios, [SHORT])
+    in_guest(new_kernel, tmp_path, agent_in_shell("--work", GUEST_WORK), Host(nodes=(GIB,)))
+    failure = work.read(work.failure, str)
+    assert failure is not None
+    assert "it asks for 2 nodes, this host has 1" in failure
+
+
+def test_the_host_backend_runs_within_its_cgroup_and_puts_all_back(
+    new_kernel: Path, tmp_path: Path
+) -> None:
+    """A guest plays the host."""
+    small = (Size(256 << 20), Size(256 << 20))
+    work = WorkDirectory(tmp_path)
+    scenes = [
+        victim_and_hog("quiet", 2, 4, pressure=False, nodes=small),
+        victim_and_hog("pressed", 2, 4, nodes=small),
+    ]
+    work.write(work.scenarios, scenes)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from thplab.agent.report import WorkDirectory\n"
+        "from thplab.backends import host\n"
+        "from thplab.scenario.schema import Scenario\n"
+        f"work = WorkDirectory(Path({GUEST_WORK!r}))\n"
+        "said = []\n"
+        "runs = host.run_batch(work.read(work.scenarios, list[Scenario]), said.append)\n"
+        "work.write(work.path / 'runs.json', runs)\n"
+        "work.write(work.path / 'said.json', said)\n"
+        "work.write(work.path / 'left.json', [p.name for p in Path('/sys/fs/cgroup').iterdir()])\n",
+        encoding="utf-8",
+    )
+    environment = " ".join(f"{name}={value}" for name, value in agent_environment().items())
+    command = f"env {environment} {sys.executable} {GUEST_WORK}/script.py"
+    console = in_guest(new_kernel, tmp_path, command)
+    runs = work.read(tmp_path / "runs.json", list[Run])
+    assert runs is not None, console[-2000:]
+    quiet, pressed = runs
+    assert [node.queue for node in quiet.observations[-1].cgroups["/victim"]] == [2, 4]
+    assert pressed.outcomes[-1].text == "task hog was killed by the OOM killer"
+    assert any("limited to 512M" in text for text in work.read(tmp_path / "said.json", list) or [])
+    assert not any("thplab" in name for name in work.read(tmp_path / "left.json", list) or [])
+
+
+def start_under_terminal(kernel: Path, scenario: Path, folder: Path) -> tuple[int, int]:
+    """Run a scenario in a process that has a terminal; its process id and the terminal's master."""
+    pid, master = pty.fork()
+    if pid == 0:
+        environment = os.environ | {"TMPDIR": str(folder)} | agent_environment()
+        os.execve(  # noqa: S606 -- no shell is wanted
+            sys.executable, [sys.executable, "-c", RUNNER, str(kernel), str(scenario)], environment
+        )
+    return pid, master
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition, or fail."""
+    give_up = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("moment", ["boot", "run"])
+def test_control_c_leaves_no_guest_no_files_and_a_sane_terminal(
+    moment: str, new_kernel: Path, temporary: Path
+) -> None:
+    from thplab.scenario.toml_writer import scenario_toml
+
+    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    file = temporary.parent / "waiting.toml"
+    file.write_text(scenario_toml(waiting), encoding="utf-8")
+    pid, master = start_under_terminal(new_kernel, file, temporary)
+    before = termios.tcgetattr(master)
+    wait_until(lambda: any("qemu-system" in line for line in guests_of(temporary)), 30)
+    if moment == "run":
+        wait_until(lambda: bool(list(temporary.glob("*/facts.json"))), 60)
+        time.sleep(2)
+    os.write(master, b"\x03")
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert termios.tcgetattr(master) == before
+    os.close(master)
+    assert guests_of(temporary) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_to_end_leaves_no_guest(new_kernel: Path, temporary: Path) -> None:
+    from thplab.scenario.toml_writer import scenario_toml
+
+    file = temporary.parent / "short.toml"
+    file.write_text(scenario_toml(SHORT), encoding="utf-8")
+    environment = os.environ | {"TMPDIR": str(temporary)} | agent_environment()
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUNNER, str(new_kernel), str(file)], env=environment
+    )
+    wait_until(lambda: any("qemu-system" in line for line in guests_of(temporary)), 30)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 130
+    assert guests_of(temporary) == []
+    assert list(temporary.iterdir()) == []
+
+
+def test_two_runs_at_once_do_not_meet(kernel: Path, temporary: Path) -> None:
+    runs: list[Run] = []
+    threads = [
+        threading.Thread(target=lambda: runs.append(vm.run(SHORT, str(kernel)))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    first, second = (run.observations[-1] for run in runs)
+    assert first.regions == second.regions
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_kernel_without_shrinker_debug_says_what_it_cannot_show() -> None:
+    """Debian's own: the design is still found, the queue lengths are not there, the rest is."""
+    kernel_or_skip("bzImage-list_lru")  # the programs
+    try:
+        find_kernel("debian:6.12")
+    except InputError as error:
+        pytest.skip(f"Debian's kernel cannot be had here: {error}")
+    scans = [schema.Shrink(cgroup="/victim", node=0, count=1)]
+    scanned = victim_and_hog("scanned", 1, 2, scans, pressure=False)
+    plain, unscanned = vm.run_batch([SHORT, scanned], "debian:6.12")
+    after = plain.observations[-1]
+    assert plain.design == "split_queue"
+    assert after.regions["victim.far"].nodes[1].huge == 2
+    assert after.cgroups["/victim"][0].queue is None
+    assert "CONFIG_SHRINKER_DEBUG" in after.missing["cgroups.queue"]
+    assert "not done" in unscanned.outcomes[0].text
+    blind = unscanned.observations[-1]
+    assert blind.regions["victim.far"].nodes[1].huge is None
+    assert "CONFIG_SHRINKER_DEBUG" in blind.missing["regions"]
+
+
+def test_the_facts_name_the_evidence(new_kernel: Path, tmp_path: Path) -> None:
+    work = WorkDirectory(tmp_path)
+    work.write(work.scenarios, [])
+    console = in_guest(new_kernel, tmp_path, agent_in_shell("--work", GUEST_WORK))
+    facts = work.read(work.facts, KernelFacts)
+    assert facts is not None, console[-3000:]
+    assert (facts.design, facts.nodes, facts.shrinker_debug) == ("list_lru", 2, True)
+    assert "[1, 2]" in facts.how
