@@ -21,7 +21,7 @@ from thplab.backends.signals import signals_interrupt
 from thplab.scenario.errors import InputError
 from thplab.scenario.schema import Host
 
-__all__ = ["GUEST_WORK", "Guest", "GuestEnd", "find_program"]
+__all__ = ["GUEST_WORK", "Guest", "GuestEnd", "find_program", "memory_shortage"]
 
 GUEST_WORK = "/run/thplab"
 """Where the guest sees the work directory, the only place of the host that it can write to."""
@@ -78,7 +78,9 @@ class Guest:
         self.host = host
         self._qemu = _required(_QEMU, "install QEMU (on Debian: apt install qemu-system-x86)")
         self._vng = _required("vng", "install virtme-ng (pip install 'thplab[vm]')")
-        _check_memory(sum(host.nodes))
+        shortage = memory_shortage(host)
+        if shortage:
+            raise InputError(shortage)
 
     def accelerator(self) -> tuple[str, str]:
         """How the guest will run, "kvm" or "tcg" (software emulation), and why not KVM."""
@@ -163,15 +165,18 @@ def _required(name: str, remedy: str) -> str:
     return path
 
 
-def _check_memory(needed: int) -> None:
+def memory_shortage(host: Host) -> str:
+    """Why a guest with the nodes of `host` has no room here, or ""."""
+    needed = sum(host.nodes)
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             available = int(line.split()[1]) * 1024
             if needed > available:
-                raise InputError(
+                return (
                     f"the scenario's host has {needed // _MIB} MiB of memory, this one has "
                     f"{available // _MIB} MiB free; give the scenario smaller nodes, or use the model"
                 )
+    return ""
 
 
 def _watch(

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from thplab.backends import model, vm
+from thplab.backends.guest import memory_shortage
+from thplab.cli.kernel_runs import note
 from thplab.cli.output import check_writable, write_text
 from thplab.cli.scenario_argument import find_scenario
 from thplab.compare.tolerances import Judgement
@@ -61,7 +63,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.scenarios:
         scenarios = [find_scenario(name) for name in options.scenarios]
     else:
-        scenarios = [load(path) for path in library_files()]
+        scenarios = _library()
     check_writable(options.output)
     verifications: list[Verification] = []
     for kernel in options.kernels:
@@ -78,7 +80,21 @@ def execute(options: argparse.Namespace) -> int:
     return 1 if any(verification.failed for verification in verifications) else 0
 
 
+def _library() -> list[Scenario]:
+    """The library, without the scenarios that this machine has no room for; those are named."""
+    fitting = []
+    for path in library_files():
+        scenario = load(path)
+        shortage = memory_shortage(scenario.host)
+        if shortage:
+            note(f"not run: {scenario.name}: {shortage}")
+        else:
+            fitting.append(scenario)
+    return fitting
+
+
 def _verify_on(scenarios: Sequence[Scenario], kernel: str) -> list[Verification]:
+    note(f"{len(scenarios)} scenarios on {kernel} ...", only_if_watched=True)
     runs = vm.run_batch(scenarios, kernel)
     return [
         verify(scenario, model.run(scenario, run.design, traits=run.traits), run)
