@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
 
-from thplab.cpu.list_head import ListHead, list_del_init, list_release
+from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.cpu.spinlock import IRQ, LockClass
 from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
 from thplab.mm.folio import PG_ANON, Folio, folio_memcg
@@ -85,8 +85,7 @@ class ListLruQueue(DeferredSplitQueue):
     def release(self) -> None:
         """Unlink all entries: a list_lru that is not memcg-aware is in no register of the machine."""
         if self.lru is not None:
-            for one in self.lru.sublists():
-                list_release(one)
+            self.lru.release()
 
     def the_lru(self) -> ListLru:
         """The list_lru, once started."""

@@ -94,6 +94,7 @@ class SplitQueue(DeferredSplitQueue):
         for queue in self.of_node + self.of_memcg:
             if queue is not None:
                 list_release(queue)
+                queue.memcg = None
 
     def queue_of(self, memcg: MemCgroup | None, nid: i64) -> DeferredSplit:
         """get_deferred_split_queue(): the cgroup's; the node's where the memory controller is disabled."""

@@ -92,10 +92,15 @@ class ListLru(ListLruLocking):
         self.destroyed = True
         if self.memcg_aware:
             self.machine.list_lrus.unregister(self)
-        for one in self.sublists():
-            list_release(one)
+        self.release()
         self.node = []
         self.xa.slots = []
+
+    def release(self) -> None:
+        """Unlink everything without any check, and forget the owners, which the collector cannot see from here."""
+        for one in self.sublists():
+            list_release(one)
+            one.memcg = None
 
     # Adding and removing
 

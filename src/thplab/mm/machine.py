@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from mypy_extensions import i64
 
-from thplab.cpu.list_head import list_release
 from thplab.cpu.rcu import Rcu
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.mm.charge import Charges
@@ -160,6 +159,5 @@ class Machine:
             task.mm.vmas.clear()
         self.tasks.clear()
         for lru in self.list_lrus.lrus:
-            for one in lru.sublists():
-                list_release(one)
+            lru.release()
         self.deferred_split.release()

@@ -149,7 +149,11 @@ def _shrinker_free(world: MachineWorld) -> Lanes:
 
     def register_and_free() -> None:
         cache = _Cache()
-        shrinkers.register(cache)
+        try:
+            shrinkers.register(cache)
+        except MemoryError:
+            # shrinker_alloc() returned NULL: there is no cache then.
+            return
         shrinkers.set_shrinker_bit(world.cgroup, 0, cache.id)
         shrinkers.free(cache)
         cache.freed = True
