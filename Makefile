@@ -21,7 +21,7 @@ PURE := PYTHONPATH=src
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-compiled test-pure lint format bench bench-check picture build clean venv
+.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,17 @@ demo: $(VENV)/.installed ## what each design does to huge pages on the other nod
 	$(BIN)/thplab compare scenarios/cover-letter.toml
 
 test: test-compiled test-pure ## the tests, compiled and interpreted
+
+# Kernels are looked for in THPLAB_KERNELS (default: ../shared/kernels).
+test-vm: $(VENV)/.installed $(VENV)/.test $(VENV)/.vm ## the tests that boot kernels in virtual machines (minutes)
+	$(PURE) $(PYTEST) -m vm
+
+verify-vm: $(VENV)/.installed $(VENV)/.vm ## the library and 50 random scenarios on both kernels (minutes)
+	@for design in split_queue list_lru; do \
+		kernel="$${THPLAB_KERNELS:-../shared/kernels}/bzImage-$$design"; \
+		$(BIN)/thplab verify --kernel "$$kernel"; \
+		$(BIN)/thplab fuzz --kernel "$$kernel" --count 50; \
+	done
 
 # The installed package. Without a compiler it is the source, which test-pure runs anyway.
 test-compiled: $(VENV)/.installed $(VENV)/.test
@@ -105,6 +116,12 @@ $(VENV)/.test: $(VENV)/.venv pyproject.toml
 	@echo "== installing what the tests need"
 	@$(BIN)/python tools/extras.py test > $(VENV)/test.txt
 	@$(PIP) install -r $(VENV)/test.txt
+	@touch $@
+
+$(VENV)/.vm: $(VENV)/.venv pyproject.toml
+	@echo "== installing virtme-ng"
+	@$(BIN)/python tools/extras.py vm > $(VENV)/vm.txt
+	@$(PIP) install -r $(VENV)/vm.txt
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.venv pyproject.toml

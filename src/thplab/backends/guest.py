@@ -78,6 +78,8 @@ class Guest:
         self.host = host
         self._qemu = _required(_QEMU, "install QEMU (on Debian: apt install qemu-system-x86)")
         self._vng = _required("vng", "install virtme-ng (pip install 'thplab[vm]')")
+        if find_program("file") is None and find_program("strings") is None:
+            raise InputError("vng needs `file` to read a kernel's version; install file")
         shortage = memory_shortage(host)
         if shortage:
             raise InputError(shortage)
