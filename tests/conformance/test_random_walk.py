@@ -31,8 +31,8 @@ NODE = st.integers(0, 1)
 SLOT = st.integers(0, 2)
 PATHS = ("/a", "/a/b", "/c")
 
-# One step in how many examples; THPLAB_WALKS=1000 for a night's walk.
-WALKS = int(os.environ.get("THPLAB_WALKS", "12"))
+# How many walks of up to 40 steps each design takes; THPLAB_WALKS=1000 for a long night.
+WALKS = int(os.environ.get("THPLAB_WALKS", "60"))
 
 
 class MachineStates(RuleBasedStateMachine):
