@@ -88,7 +88,9 @@ def _without_unused(scenario: Scenario) -> Scenario | None:
         rest = {other: task for other, task in tasks.items() if other != name}
         if _valid(msgspec.structs.replace(scenario, tasks=rest)):
             tasks = rest
-    for path in list(cgroups):
+    for path in sorted(cgroups, key=lambda name: name.count("/"), reverse=True):
+        if any(other.startswith(f"{path}/") for other in cgroups):
+            continue
         fewer = {other: cgroup for other, cgroup in cgroups.items() if other != path}
         if _valid(msgspec.structs.replace(scenario, tasks=tasks, cgroups=fewer)):
             cgroups = fewer

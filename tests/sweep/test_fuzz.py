@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Random scenarios: the same for the same seed, valid, and made small when something differs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+
+from thplab.backends import model, vm
+from thplab.backends.errors import KernelRunError
+from thplab.scenario import schema
+from thplab.scenario.check import check
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+from thplab.scenario.toml_writer import scenario_toml
+from thplab.sweep.fuzz import fuzz
+from thplab.sweep.random_scenarios import random_scenario
+from thplab.sweep.reduce import reduce_scenario, shorter_scenarios
+
+SERIES = [random_scenario(7, number) for number in range(60)]
+
+
+def test_a_seed_writes_the_same_scenarios_again() -> None:
+    assert [random_scenario(7, number) for number in range(60)] == SERIES
+    assert random_scenario(8, 0) != SERIES[0]
+
+
+def test_random_scenarios_can_be_carried_out_and_observe_at_the_end() -> None:
+    for scenario in SERIES:
+        check(scenario)
+        assert isinstance(scenario.steps[-1], schema.Observe)
+
+
+def test_every_step_whose_outcome_is_exact_is_written() -> None:
+    kinds = Counter(type(step) for scenario in SERIES for step in scenario.steps)
+    wanted = {
+        schema.Map,
+        schema.Touch,
+        schema.Discard,
+        schema.Unmap,
+        schema.Advise,
+        schema.Fork,
+        schema.Exit,
+        schema.MoveTask,
+        schema.Rmdir,
+        schema.Set,
+        schema.Shrink,
+        schema.Reclaim,
+    }
+    assert wanted <= set(kinds)
+    assert not {schema.Pressure, schema.MovePages, schema.Wait} & set(kinds)
+
+
+def test_random_scenarios_split_and_queue_huge_pages() -> None:
+    ends = [model.run(scenario, "list_lru").observations[-1] for scenario in SERIES]
+    assert sum((end.vmstat["thp_deferred_split_page"] or 0) > 0 for end in ends) > 15
+    assert sum((end.vmstat["thp_split_page"] or 0) > 0 for end in ends) > 5
+
+
+def discards(scenario: Scenario) -> int:
+    """How many discards there are."""
+    return sum(isinstance(step, schema.Discard) for step in scenario.steps)
+
+
+def test_the_smallest_failing_scenario_is_left() -> None:
+    """Two discards are needed for the failure, and what they need themselves."""
+    scenario = next(one for one in SERIES if discards(one) >= 4)
+
+    def failing(candidates: Sequence[Scenario]) -> list[bool]:
+        return [discards(candidate) >= 2 for candidate in candidates]
+
+    smallest = reduce_scenario(scenario, failing)
+    check(smallest)
+    assert discards(smallest) == 2
+    assert len(smallest.steps) <= 5
+    assert "/idle" not in smallest.cgroups
+
+
+def test_every_shorter_scenario_can_be_carried_out() -> None:
+    for shorter in shorter_scenarios(SERIES[0]):
+        check(shorter)
+        assert len(shorter.steps) <= len(SERIES[0].steps)
+
+
+def pretended(scenarios: Sequence[Scenario], wrong: str) -> list[Run]:
+    """Runs of a kernel that is the model, but for one counter after an exit."""
+    runs = []
+    for scenario in scenarios:
+        run = model.run(scenario, "list_lru")
+        run.backend = "kernel"
+        exits = any(isinstance(step, schema.Exit) for step in scenario.steps)
+        if exits:
+            end = run.observations[-1].vmstat
+            end[wrong] = (end[wrong] or 0) + 1
+        runs.append(run)
+    return runs
+
+
+def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
+        del kernel
+        return pretended(scenarios, "thp_split_pmd")
+
+    monkeypatch.setattr(vm, "run_batch", run_batch)
+    report = fuzz("bzImage", 12, 7, lambda _done: None)
+    with_exit = [
+        number
+        for number in range(12)
+        if any(isinstance(step, schema.Exit) for step in SERIES[number].steps)
+    ]
+    assert [finding.number for finding in report.findings] == with_exit
+    assert with_exit
+    for finding in report.findings:
+        assert any("thp_split_pmd" in line for line in finding.lines)
+        assert len(finding.smallest.steps) == 2, scenario_toml(finding.smallest)
+    assert report.figures > 500
+
+
+def test_a_kernel_that_dies_of_one_scenario_still_runs_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The fourth one kills it, whenever it is tried."""
+
+    def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
+        del kernel
+        deadly = [place for place, one in enumerate(scenarios) if one.name == "fuzz-7-3"]
+        if not deadly:
+            return pretended(scenarios, "oom_kill")
+        raise KernelRunError("it panicked", runs=pretended(scenarios[: deadly[0]], "oom_kill"))
+
+    monkeypatch.setattr(vm, "run_batch", run_batch)
+    monkeypatch.setattr("thplab.sweep.fuzz.reduce_scenario", lambda scenario, _failing: scenario)
+    report = fuzz("bzImage", 6, 7, lambda _done: None)
+    (finding,) = [finding for finding in report.findings if finding.number == 3]
+    assert finding.lines == ["the kernel did not get through: it panicked"]
