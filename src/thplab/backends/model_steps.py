@@ -287,13 +287,12 @@ class ModelSteps:
         setattr(counter, file.rpartition(".")[2], pages)
 
     def _shrink(self, step: schema.Shrink) -> str:
-        shrinker_debugfs_scan(
-            self.machine,
-            self.machine.deferred_split,
-            self._cgroup(step.cgroup),
-            step.node,
-            step.count,
-        )
+        queue = self.machine.deferred_split
+        memcg = self._cgroup(step.cgroup)
+        try:
+            shrinker_debugfs_scan(self.machine, queue, memcg, step.node, step.count)
+        except ValueError as error:
+            return f"{error} (EINVAL)"
         return ""
 
     def _rmdir(self, step: schema.Rmdir) -> str:
