@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
@@ -38,10 +39,11 @@ def region(end: Observation) -> RegionFigures:
     return end.regions["t.r"]
 
 
-def touch(part: str = "all", task: str = "t", write: str = "data") -> schema.AnyStep:
+def touch(
+    part: str = "all", task: str = "t", write: Literal["data", "zeros"] = "data"
+) -> schema.AnyStep:
     """A write to the region."""
-    kind = "data" if write == "data" else "zeros"
-    return schema.Touch(task=task, region="r", part=part, write=kind)
+    return schema.Touch(task=task, region="r", part=part, write=write)
 
 
 def discard(part: str = "all", task: str = "t") -> schema.AnyStep:
@@ -49,11 +51,9 @@ def discard(part: str = "all", task: str = "t") -> schema.AnyStep:
     return schema.Discard(task=task, region="r", part=part)
 
 
-def advise(advice: str) -> schema.AnyStep:
+def advise(advice: Literal["hugepage", "nohugepage"]) -> schema.AnyStep:
     """Huge pages for the region, or none."""
-    return schema.Advise(
-        task="t", region="r", advice="hugepage" if advice == "hugepage" else "nohugepage"
-    )
+    return schema.Advise(task="t", region="r", advice=advice)
 
 
 FORK = schema.Fork(task="t", child="c")
