@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from thplab import designs
 from thplab.backends.model_steps import ModelSteps
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import H
+from thplab.cpu.hook import H, detach
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
@@ -61,6 +61,8 @@ def run(
     finally:
         if machine is not None:
             machine.teardown()
+        # A run that ended in the middle may have left locks held and interrupts off.
+        detach()
         if collecting:
             gc.enable()
     result.warnings.extend(
