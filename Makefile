@@ -76,6 +76,7 @@ format: $(VENV)/.lint ## have ruff put right what it can
 
 bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reached (minutes)
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/explore.py
 
 bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
 	$(BIN)/python benchmarks/bench.py --check

@@ -70,6 +70,7 @@ class Reduction(Engine):
     Attributes:
         bound: how many preemptions an execution may have.
         reduce: False searches every schedule within the bound (the figures to compare with).
+        hashes: trace_hash() will be asked for.
         floor: steps above which nothing is tried: the search of one subtree.
         pruned: an alternative was left out for the bound alone.
         escaped: backtrack points above the floor, as (step, mask of lanes).
@@ -81,6 +82,7 @@ class Reduction(Engine):
         super().__init__(cpus, handlers, checks, max_steps)
         self.bound = bound
         self.reduce: bool = True
+        self.hashes: bool = False
         self.floor: i64 = 0
         self.pruned: bool = False
         self.escaped: dict[int, int] = {}
@@ -95,6 +97,11 @@ class Reduction(Engine):
 
     def learn(self) -> None:
         """Add the backtrack points that the last execution calls for."""
+        if not self.reduce:
+            for step in range(int(self.floor), int(self.n)):
+                self.nodes[step].backtrack = self.nodes[step].enabled
+            if not self.hashes:
+                return
         self.events.clear()
         for lane in self.lanes:
             self.past[lane.number] = self.nothing
@@ -105,9 +112,6 @@ class Reduction(Engine):
         if self.cut_short:
             self._learn_pending()
         self.events.clear()
-        if not self.reduce:
-            for step in range(int(self.floor), int(self.n)):
-                self.nodes[step].backtrack = self.nodes[step].enabled
 
     def _learn_step(self, step: i64) -> None:
         node = self.nodes[step]

@@ -151,6 +151,7 @@ def _check_quiescent(engine: Engine, world: World) -> i64:
 
 def search(engine: Reduction, case: Case, limits: Limits, tally: Tally) -> None:
     """Depth-first over all schedules that `engine` has not tried, within its bound."""
+    engine.hashes = tally.collect
     while True:
         verdict = execute(engine, case, tally)
         if tally.collect and verdict == COMPLETE:
