@@ -56,6 +56,8 @@ def complaints(request: pytest.FixtureRequest) -> Iterator[dict[str, int]]:
     held = (BOOT_CPU.locks_held, BOOT_CPU.rcu_nesting, BOOT_CPU.irqs_on)
     detach()
     H.log = {}
-    name = str(getattr(request.node, "callspec", None) and request.node.callspec.params.get("design"))
+    name = str(
+        getattr(request.node, "callspec", None) and request.node.callspec.params.get("design")
+    )
     assert left <= EXPECTED_WARNINGS.get(name, set())
     assert held == (0, 0, True), "locks held, RCU nesting, interrupts on"

@@ -100,7 +100,9 @@ def whose_huge_pages_come_first_after_reparenting(design: str) -> str:
     machine.move_task(child, machine.memcg.root)
     machine.memcg.rmdir(job)
     scan(machine, parent.memcg, 0, 1)
-    split = [name for name, task in machine.tasks.items() if census(task.mm.vmas["memory"], 2).split[0]]
+    split = [
+        name for name, task in machine.tasks.items() if census(task.mm.vmas["memory"], 2).split[0]
+    ]
     return f"the {split[0]}'s"
 
 

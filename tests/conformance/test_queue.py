@@ -123,7 +123,9 @@ def test_the_root_cgroup_has_a_queue_too(design: str) -> None:
 
 
 @pytest.mark.parametrize("held", ["reference", "lock"])
-def test_a_folio_that_could_not_be_split_is_queued_again_behind_the_others(design: str, held: str) -> None:
+def test_a_folio_that_could_not_be_split_is_queued_again_behind_the_others(
+    design: str, held: str
+) -> None:
     machine = made(design)
     task = start(machine)
     vma = halved(machine, task, 3)

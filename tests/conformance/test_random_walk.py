@@ -71,8 +71,14 @@ class MachineStates(RuleBasedStateMachine):
     # Memory of tasks
 
     @precondition(lambda self: self.machine.tasks)
-    @rule(data=st.data(), mode=st.sampled_from(["bind", "interleave", "preferred"]), node=NODE,
-          mask=MASKS, zeros=st.booleans(), huge=st.booleans())
+    @rule(
+        data=st.data(),
+        mode=st.sampled_from(["bind", "interleave", "preferred"]),
+        node=NODE,
+        mask=MASKS,
+        zeros=st.booleans(),
+        huge=st.booleans(),
+    )
     def map_and_touch(
         self, data: st.DataObject, mode: str, node: int, mask: int, zeros: bool, huge: bool
     ) -> None:
@@ -170,7 +176,9 @@ class MachineStates(RuleBasedStateMachine):
         """Its tasks go to the root first, and leave their memory behind."""
         path = data.draw(st.sampled_from(PATHS))
         memcg = self.machine.memcg.by_path.get(path)
-        if memcg is None or any(other.startswith(f"{path}/") for other in self.machine.memcg.by_path):
+        if memcg is None or any(
+            other.startswith(f"{path}/") for other in self.machine.memcg.by_path
+        ):
             return
         for task in self.machine.tasks.values():
             if task.memcg is memcg:
@@ -259,6 +267,4 @@ class MachineStates(RuleBasedStateMachine):
 def test_everything_adds_up_after_each_step(design: str, mode: str) -> None:
     states = type("States", (MachineStates,), {"design": design, "mode": mode})
     walks = WALKS if mode == "on" else max(WALKS // 3, 1)
-    run_state_machine_as_test(
-        states, settings=settings(max_examples=walks, stateful_step_count=40)
-    )
+    run_state_machine_as_test(states, settings=settings(max_examples=walks, stateful_step_count=40))

@@ -70,15 +70,15 @@ def test_a_class_that_is_no_design_is_refused(mine: Path, name: str, text: str) 
 
 
 def test_a_file_that_is_not_there_or_cannot_be_run_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DesignError, match="there is no file .*gone.py; write file.py:Class"):
+    with pytest.raises(DesignError, match=r"there is no file .*gone\.py; write file.py:Class"):
         designs.load(f"{tmp_path}/gone.py:Mine")
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0", encoding="utf-8")
-    with pytest.raises(DesignError, match="broken.py raised ZeroDivisionError: division by zero"):
+    with pytest.raises(DesignError, match=r"broken\.py raised ZeroDivisionError: division by zero"):
         designs.load(f"{broken}:Mine")
     text = tmp_path / "notes.txt"
     text.write_text("", encoding="utf-8")
-    with pytest.raises(DesignError, match="notes.txt is not a Python file"):
+    with pytest.raises(DesignError, match=r"notes\.txt is not a Python file"):
         designs.load(f"{text}:Mine")
     empty = tmp_path / "empty.py"
     empty.write_text("", encoding="utf-8")
@@ -87,7 +87,9 @@ def test_a_file_that_is_not_there_or_cannot_be_run_is_named(tmp_path: Path) -> N
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(DesignError, match="design 'lru' is not known; there are split_queue, .*list_lru_v1"):
+    with pytest.raises(
+        DesignError, match=r"design 'lru' is not known; there are split_queue, .*list_lru_v1"
+    ):
         designs.load("lru")
 
 
@@ -106,5 +108,7 @@ def offered(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_other_packages_can_offer_designs() -> None:
     assert designs.names()[4:] == ["broken", "zebra"]
     assert designs.load("zebra").__name__ == "Mine"
-    with pytest.raises(DesignError, match="design broken: mine_that_is_not:Mine cannot be loaded: Module"):
+    with pytest.raises(
+        DesignError, match=r"design broken: mine_that_is_not:Mine cannot be loaded: Module"
+    ):
         designs.load("broken")

@@ -75,7 +75,7 @@ def test_the_last_reference_may_be_the_scanners() -> None:
     class Going(SplitQueue):
         """The task ends while the scan is under way."""
 
-        def _split_all(self, dispose: object) -> tuple[int, int, Folio | None]:  # type: ignore[override]
+        def _split_all(self, dispose: object) -> tuple[int, int, Folio | None]:
             found = super()._split_all(dispose)  # type: ignore[arg-type]
             machine.exit(task)
             splice.append(folio.is_freed())
@@ -120,7 +120,9 @@ def test_a_dying_cgroups_folios_are_queued_with_the_nearest_ancestor_alive() -> 
     assert queue.scan_objects(ShrinkControl(0, parent, 5)) == SHRINK_STOP
 
 
-@pytest.mark.parametrize("design", ["split_queue", "split_queue_reparented", "list_lru", "list_lru_v1"])
+@pytest.mark.parametrize(
+    "design", ["split_queue", "split_queue_reparented", "list_lru", "list_lru_v1"]
+)
 def test_a_watched_design_does_the_same(design: str, watched: Watcher) -> None:
     machine = small_machine(design)
     task = start(machine)

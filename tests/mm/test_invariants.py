@@ -258,7 +258,9 @@ FOUND: list[tuple[Damage, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("damage", "text"), FOUND, ids=[f"{damage.__name__}-{index}" for index, (damage, _) in enumerate(FOUND)]
+    ("damage", "text"),
+    FOUND,
+    ids=[f"{damage.__name__}-{index}" for index, (damage, _) in enumerate(FOUND)],
 )
 def test_damage_is_found(damage: Damage, text: str) -> None:
     machine = busy()
@@ -304,7 +306,11 @@ def test_a_dead_queue_that_was_not_handed_over_is_found() -> None:
 def test_what_a_cpu_still_holds_is_found(held: str) -> None:
     machine = busy()
     cpu = H.cpu
-    cpu.locks_held, cpu.rcu_nesting, cpu.irqs_on = int(held == "lock"), int(held == "rcu"), held != "irqs"
+    cpu.locks_held, cpu.rcu_nesting, cpu.irqs_on = (
+        int(held == "lock"),
+        int(held == "rcu"),
+        held != "irqs",
+    )
     wrong = check(machine)
     cpu.locks_held, cpu.rcu_nesting, cpu.irqs_on = 0, 0, True
     assert len(wrong) == 1

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.mm.small import entries, small_machine
-from tests.mm.test_list_lru import ByVerdict
+from tests.mm.walking import ByVerdict
 from thplab.cpu.hook import H
 from thplab.cpu.list_head import ListHead
 from thplab.cpu.spinlock import IRQ, PLAIN

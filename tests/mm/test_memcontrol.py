@@ -292,7 +292,7 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
             if isinstance(obj, ObjCgroup):
                 self.attempts += 1
                 if self.attempts == 2:
-                    objcg.memcg = machine.memcg.root
+                    obj.memcg = machine.memcg.root
 
     attach(Moving(), [BOOT_CPU])
     pinned = machine.memcg.get_mem_cgroup_from_folio(folio)

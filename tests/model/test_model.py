@@ -21,7 +21,10 @@ Step = dict[str, object]
 LOOK: Step = {"do": "observe", "label": "end"}
 TOUCH: Step = {"do": "touch", "task": "victim", "region": "far"}
 HALVE: Step = {
-    "do": "discard", "task": "victim", "region": "far", "part": "upper half of each huge page"
+    "do": "discard",
+    "task": "victim",
+    "region": "far",
+    "part": "upper half of each huge page",
 }
 BASE: Step = {**FAR, "size": "4M", "thp": "nohugepage"}
 SMALL: Step = {**FAR, "size": "4M"}
@@ -51,9 +54,9 @@ def texts(found: Run) -> list[str]:
 
 
 def test_map_touch_discard_unmap() -> None:
-    region = end(SMALL, TOUCH, HALVE, {"do": "unmap", **on(part="page 0 of each huge page")}).regions[
-        "victim.far"
-    ]
+    region = end(
+        SMALL, TOUCH, HALVE, {"do": "unmap", **on(part="page 0 of each huge page")}
+    ).regions["victim.far"]
     assert [node.huge for node in region.nodes] == [0, 2]
     assert region.absent == 2 * 257
 
@@ -62,7 +65,9 @@ def test_an_address_range_may_begin_and_end_within_a_huge_page() -> None:
     region = end(BASE, {"do": "touch", **on(offset="1M", length="2M")}).regions["victim.far"]
     assert region.nodes[1].base == 512
     assert region.absent == 512
-    region = end(BASE, {"do": "touch", **on(offset="1M", length="64K", part="all")}).regions["victim.far"]
+    region = end(BASE, {"do": "touch", **on(offset="1M", length="64K", part="all")}).regions[
+        "victim.far"
+    ]
     assert region.nodes[1].base == 16
 
 
@@ -130,7 +135,9 @@ def test_pressure_kills_the_task_and_says_so() -> None:
 def test_requests_for_reclaim_say_when_they_got_too_little() -> None:
     again = "less than that could be reclaimed (EAGAIN)"
     found = run(
-        SMALL, TOUCH, HALVE,
+        SMALL,
+        TOUCH,
+        HALVE,
         {"do": "reclaim", "cgroup": "/victim", "size": "1M"},
         {"do": "reclaim", "node": 0, "size": "1M"},
     )
@@ -145,20 +152,25 @@ def test_settings() -> None:
         {"do": "set", "file": "shrink_underused", "value": 0},
         {"do": "set", "file": "memory.max", "cgroup": "/victim", "value": "8M"},
         {"do": "set", "file": "memory.high", "cgroup": "/victim", "value": "max"},
-        SMALL, TOUCH,
+        SMALL,
+        TOUCH,
     )
     assert found.regions["victim.far"].nodes[1].base == 1024
     assert found.vmstat["thp_fault_alloc"] == 0
 
 
 def test_khugepaged_acts_when_time_goes_by() -> None:
-    head = HEAD.replace('nodes = ["1G", "1G"]', 'nodes = ["1G", "1G"]\nthp = { khugepaged = { awake = true } }')
+    head = HEAD.replace(
+        'nodes = ["1G", "1G"]', 'nodes = ["1G", "1G"]\nthp = { khugepaged = { awake = true } }'
+    )
     found = end(SMALL, TOUCH, HALVE, {"do": "wait", "seconds": 10}, head=head)
     assert found.vmstat["thp_collapse_alloc"] == 2
 
 
 def test_a_cgroup_may_begin_with_limits() -> None:
-    head = HEAD.replace('"/victim" = {}', '"/victim" = { "memory.max" = "1M", "memory.low" = "4K" }')
+    head = HEAD.replace(
+        '"/victim" = {}', '"/victim" = { "memory.max" = "1M", "memory.low" = "4K" }'
+    )
     found = run(SMALL, TOUCH, head=head)
     assert texts(found) == [
         "task victim was killed by the OOM killer (memory cgroup /victim out of memory)"
@@ -222,7 +234,10 @@ def test_a_limit_below_current_use_is_refused() -> None:
 def test_a_run_says_what_it_is() -> None:
     found = run()
     assert (found.scenario, found.backend, found.design, found.title) == (
-        "test", "model", "list_lru", "list_lru"
+        "test",
+        "model",
+        "list_lru",
+        "list_lru",
     )
     assert found.warnings == []
 
@@ -315,7 +330,9 @@ def test_a_kernel_bug_ends_the_run_and_is_part_of_it(mine: str) -> None:
     assert run(SMALL, TOUCH).warnings == [], "the next run begins afresh"
 
 
-def test_the_models_own_mistakes_are_not_blamed_on_a_design(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_models_own_mistakes_are_not_blamed_on_a_design(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(scenario: object, queue: object) -> object:
         raise ZeroDivisionError("ours")
 
@@ -324,7 +341,11 @@ def test_the_models_own_mistakes_are_not_blamed_on_a_design(monkeypatch: pytest.
         run()
 
 
-@pytest.mark.parametrize("path", [path for path in library_files() if path.stem != "terabyte"], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in library_files() if path.stem != "terabyte"],
+    ids=lambda path: path.stem,
+)
 def test_the_library_runs_on_every_design_that_ships(path: Path) -> None:
     scenario = load(path)
     for design in ("split_queue", "split_queue_reparented", "list_lru"):
