@@ -106,7 +106,8 @@ def speed(checks: Callable[[], list[Check]], bound: int, reduce: bool) -> tuple[
     for failure in tally.failures:
         raise RuntimeError(failure.text())
     assert tally.exhausted
-    return tally.executions / seconds, int(tally.executions), tally.steps / tally.executions
+    executions, steps = int(tally.executions), int(tally.steps)
+    return executions / seconds, executions, steps / executions
 
 
 def speeds(rounds: int) -> list[dict[str, object]]:

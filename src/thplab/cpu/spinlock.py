@@ -105,7 +105,7 @@ class SpinLock:
         self.irqs_saved = cpu.irqs_on
         cpu.locks_held += 1
         if H.on:
-            H.watcher.done(LOCK, self, PLAIN)
+            H.watcher.done(TRYLOCK, self, PLAIN)
         return True
 
     def release(self, mode: i64) -> None:

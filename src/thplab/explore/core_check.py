@@ -13,6 +13,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import Cpu
+from thplab.cpu.list_head import ListHead
 
 __all__ = ["Case", "Check", "CheckFailed", "World"]
 
@@ -40,6 +41,10 @@ class World:
         """The final state as a value that can be hashed; None where nobody asks for it."""
         return None
 
+    def shared_lists(self) -> list[ListHead] | None:
+        """The lists of which the lock is not an attribute of the head; None: any may be one."""
+        return None
+
     def teardown(self) -> None:
         """Undo reference cycles, so that the memory of this execution can go."""
 
@@ -48,13 +53,14 @@ class World:
 class Check:
     """A rule that is watched over one execution after another. Raises CheckFailed.
 
-    The masks say which operations it wants to hear of, a bit for each code of ops.py.
+    `world` is that of the execution under way. The masks say which operations it wants to hear of, a bit for each code of ops.py.
     """
 
     name: str = ""
 
     def __init__(self) -> None:
         self.cpus: list[Cpu] = []
+        self.world: World | None = None
 
     def point_mask(self) -> i64:
         """The operations whose scheduling point matters."""

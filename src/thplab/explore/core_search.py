@@ -106,6 +106,8 @@ def execute(engine: Engine, case: Case, tally: Tally) -> i64:
     """Build a world, run it once, check it, and let it go. Returns the engine's verdict."""
     engine.idle()
     world = case.build()
+    for check in engine.checks:
+        check.world = world
     verdict = engine.run(world.programs())
     if verdict == COMPLETE:
         verdict = _check_quiescent(engine, world)
@@ -126,6 +128,8 @@ def execute(engine: Engine, case: Case, tally: Tally) -> i64:
             tally.states.add(world.state())
     else:
         tally.cut += 1
+    for check in engine.checks:
+        check.world = None
     world.teardown()
     return verdict
 

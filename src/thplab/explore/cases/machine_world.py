@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from thplab.cpu.hook import H
+from thplab.cpu.list_head import ListHead
 from thplab.explore.core_check import Case, CheckFailed, World
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.folio import FULL_MASK, Folio
@@ -183,6 +184,11 @@ class MachineWorld(World):
             for folio in self.folios
         )
         return folios, self.machine.memcg.root.memory.usage
+
+    def shared_lists(self) -> list[ListHead] | None:
+        """The design's lists, if it shows them."""
+        lists = self.queue.lists()
+        return None if lists is None else [one.head for one in lists]
 
     def teardown(self) -> None:
         """The machine's rings and cycles."""
