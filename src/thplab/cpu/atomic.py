@@ -76,6 +76,13 @@ class AtomicLong:
         self.value = value
 
 
+def _mask(bit: i64) -> i64:
+    # Compiled, a literal 1 is an int of C with 32 bits: the wide shift must begin with a variable.
+    odd = bit & 1
+    mask = i64(1) << odd
+    return mask << (bit - odd)
+
+
 class Bitmap:
     """A bit map of one unit, 64 bits wide (the map of shrinker_info_unit, for one).
 
@@ -92,13 +99,13 @@ class Bitmap:
         """set_bit(): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
-        self.word |= i64(1) << bit
+        self.word |= _mask(bit)
 
     def clear_bit(self, bit: i64) -> None:
         """clear_bit(): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
-        self.word &= ~(i64(1) << bit)
+        self.word &= ~_mask(bit)
 
     def test_bit(self, bit: i64) -> bool:
         """test_bit()."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.cpu.spinlock import IRQ, LockClass
@@ -31,6 +31,7 @@ __all__ = ["DeferredSplitIsolate", "ListLruQueue"]
 DEFERRED_SPLIT_KEY: Final = LockClass("deferred_split_key")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class DeferredSplitIsolate(Isolate):
     """deferred_split_isolate(): to a private list, with a reference; or off, if the final put is under way."""
 
@@ -51,6 +52,7 @@ class DeferredSplitIsolate(Isolate):
         return LRU_REMOVED
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruQueue(DeferredSplitQueue):
     """deferred_split_lru: node-aware and cgroup-aware; the list_lru's reparenting moves it over."""
 

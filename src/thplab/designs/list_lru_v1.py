@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["IsolateV1", "ListLruQueueV1", "ListLruV1"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruV1(ListLru):
     """list_lru before "don't copy stale shrinker id": the id is taken whatever the shrinker became."""
 
@@ -45,6 +46,7 @@ class ListLruV1(ListLru):
         return shrinker.id
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class IsolateV1(DeferredSplitIsolate):
     """B07: the links go first, and with them the only thing that holds off the final put."""
 
@@ -59,6 +61,7 @@ class IsolateV1(DeferredSplitIsolate):
         return LRU_REMOVED
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruQueueV1(ListLruQueue):
     """deferred_split_lru, first version."""
 

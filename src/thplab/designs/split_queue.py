@@ -65,6 +65,7 @@ class DeferredSplit(ListHead):
         self.split_queue_len = length
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SplitQueue(DeferredSplitQueue):
     """deferred_split_queue of struct mem_cgroup and struct pglist_data.
 

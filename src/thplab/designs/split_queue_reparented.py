@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_del_init, list_splice_tail
 from thplab.cpu.spinlock import IRQ, IRQSAVE
@@ -22,6 +22,7 @@ __all__ = ["SplitQueueReparented"]
 FOLIO_BATCH_SIZE: Final[i64] = 31
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SplitQueueReparented(SplitQueue):
     """As before 6.19, with batches in the place of the list on the stack, and reparenting."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.ops import CHARGE
@@ -25,6 +25,7 @@ MEMCG_CHARGE_BATCH: Final[i64] = 64
 COSTLY_NR_PAGES: Final[i64] = 8  # 1 << PAGE_ALLOC_COSTLY_ORDER
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Charges:
     """Charging for one machine."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_empty
 from thplab.cpu.spinlock import local_irq_disable, local_irq_enable
@@ -64,6 +64,7 @@ class ThpSettings:
         self.shrink_underused: bool = True
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HugeMemory:
     """Transparent huge pages of one machine."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.folio import (
     FULL_MASK,
@@ -49,6 +49,7 @@ SCAN_RESULTS: Final = (
 )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Khugepaged:
     """The daemon of one machine.
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, warn_once
@@ -71,6 +71,7 @@ __all__ = [
 ]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ListLru(ListLruLocking):
     """struct list_lru. Arguments as for :class:`ListLruLocking`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.list_head import ListHead, list_add_tail, list_del_init
@@ -24,6 +24,7 @@ __all__ = ["ListLruLocking"]
 XA_KEY: Final = LockClass("&lru->xa.xa_lock")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruLocking:
     """struct list_lru: its data, lookup and locking. :class:`thplab.mm.list_lru.ListLru` is the whole.
 

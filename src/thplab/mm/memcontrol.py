@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug, UseAfterFree
 from thplab.cpu.hook import H
@@ -156,6 +156,7 @@ class _CssFree(RcuHead):
         memcg.machine.memcg.free(memcg)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class MemCgroupTree:
     """All memory cgroups of a machine.
 

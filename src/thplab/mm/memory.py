@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, PG_MLOCKED, BasePages, Folio, order_mask
 from thplab.mm.gfp import GFP_KERNEL
@@ -32,6 +32,7 @@ def lowest_bits(mask: int, count: i64) -> int:
     return chosen
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Memory:
     """Faults and unmapping of one machine.
 

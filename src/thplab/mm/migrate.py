@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_empty
 from thplab.mm.folio import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Migration"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Migration:
     """Migration on one machine."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import MPOL_BIND
@@ -22,6 +22,7 @@ __all__ = ["OOM_SCORE_ADJ_MIN", "Oom"]
 OOM_SCORE_ADJ_MIN: Final[i64] = -1000
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Oom:
     """The OOM killer of one machine.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
@@ -109,6 +109,7 @@ def min_free_kbytes(sizes: list[int]) -> int:
     return max(base, recommended * 4)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class PageAllocator:
     """The page allocator of one machine.
 

@@ -104,5 +104,6 @@ def effective_protection(
     protected = min(usage, setting)
     if siblings_protected > parent_effective:
         # Over-committed: what the parent has is shared in proportion.
-        return protected * parent_effective // siblings_protected
+        # The product of two large hosts' pages needs more than 63 bits.
+        return i64(int(protected) * int(parent_effective) // int(siblings_protected))
     return protected

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.ops import RMW
@@ -71,6 +71,7 @@ def remove_mapped(pages: Mapped, mask: int) -> int:
     return mask
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Rmap:
     """Reverse mapping of one machine, with the statistics that hang on it."""
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.errors import KernelBug
@@ -70,6 +70,7 @@ SOFT_LOCKUP: Final[i64] = 100_000  # calls without progress; a kernel's watchdog
 SHRINKER_MUTEX: Final = LockClass("shrinker_mutex")
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Shrinkers:
     """All shrinkers of a machine, and the bits that its cgroups have for them."""
 

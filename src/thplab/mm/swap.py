@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
 from thplab.mm.folio import PG_LRU, BasePages, Folio
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Lru"]
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Lru:
     """LRU membership and final puts of one machine. The LRU lists are counts: nothing is aged here."""
 

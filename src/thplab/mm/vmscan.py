@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from mypy_extensions import i64
+from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import DEF_PRIORITY
@@ -46,6 +46,7 @@ class ScanControl:
         self.memcg_low_skipped: bool = False
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Vmscan:
     """Reclaim of one machine."""
 
