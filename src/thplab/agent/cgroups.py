@@ -19,6 +19,9 @@ _TASKS_OF_THE_BASE = "tasks-of-the-root"
 class Hierarchy:
     """Makes, fills and removes a scenario's cgroups.
 
+    Attributes:
+        has_memory: whether there is a memory controller; cgroup_disable=memory leaves it out.
+
     Args:
         base: the cgroup that stands for the scenario's "/": the real root in a guest, one of the
             agent's own on a host. Its own limit, if any, is the caller's business.
@@ -26,6 +29,8 @@ class Hierarchy:
 
     def __init__(self, base: Path) -> None:
         self.base = base
+        controllers = (base / "cgroup.controllers").read_text(encoding="ascii").split()
+        self.has_memory = "memory" in controllers
         self._made: list[Path] = []
 
     def directory(self, path: str) -> Path:
@@ -59,7 +64,7 @@ class Hierarchy:
             return
         try:
             control = parent / "cgroup.subtree_control"
-            if "memory" not in control.read_text(encoding="ascii").split():
+            if self.has_memory and "memory" not in control.read_text(encoding="ascii").split():
                 control.write_text("+memory", encoding="ascii")
             directory.mkdir()
         except OSError as error:

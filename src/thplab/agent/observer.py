@@ -93,20 +93,27 @@ class Observer:
         for path in self._cgroups:
             if not self._hierarchy.exists(path):  # removed by a step
                 continue
-            memory = read_memory_numa_stat(self._hierarchy.directory(path))
+            memory = self._memory(path)
             queue: list[int | None] = [None] * self._nodes
             if counts is not None:
                 queue[:] = counts.get(self._hierarchy.inode(path), [0] * self._nodes)
             row = []
             for node in range(self._nodes):
                 figures = CgroupFigures(
-                    anon=memory["anon"].get(node),
+                    anon=memory.get("anon", {}).get(node),
                     huge=memory.get("anon_thp", {}).get(node),
                     queue=queue[node],
                 )
                 row.append(figures)
             table[path] = row
         return table
+
+    def _memory(self, path: str) -> dict[str, dict[int, int]]:
+        if not self._hierarchy.has_memory:
+            for figure in ("anon", "huge"):
+                self._missing[f"cgroups.{figure}"] = "this kernel has no memory controller"
+            return {}
+        return read_memory_numa_stat(self._hierarchy.directory(path))
 
     def _regions(self, tasks: Iterable[Task]) -> dict[str, RegionFigures]:
         if self._spans.overlap():

@@ -67,7 +67,7 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
         observations=[],
     )
     try:
-        _set_thp(scenario.host.thp, tunables)
+        run.notes.extend(_set_thp(scenario.host.thp, tunables))
         _compact_memory()
         hierarchy.make(scenario.cgroups)
         _start_tasks(scenario, hierarchy, tasks)
@@ -97,12 +97,16 @@ def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task
             task.command(Operation.SET_MEMPOLICY, mode, mask)
 
 
-def _set_thp(thp: Thp, tunables: Tunables) -> None:
+def _set_thp(thp: Thp, tunables: Tunables) -> list[str]:
+    """Set what the scenario's host has; what this kernel lacks is told."""
     tunables.set(THP / "enabled", thp.enabled)
     tunables.set(THP / "defrag", thp.defrag)
-    with contextlib.suppress(FileNotFoundError):  # it came with 6.12; before, nothing is underused
-        tunables.set(THP / "shrink_underused", int(thp.shrink_underused))
     _set_khugepaged(thp.khugepaged, tunables)
+    try:
+        tunables.set(THP / "shrink_underused", int(thp.shrink_underused))
+    except FileNotFoundError:
+        return ["this kernel has no shrink_underused (6.12): it splits no huge page as underused"]
+    return []
 
 
 def _set_khugepaged(khugepaged: Khugepaged, tunables: Tunables) -> None:
