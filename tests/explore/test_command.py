@@ -46,6 +46,11 @@ def test_a_clean_case_says_what_that_is_worth(capsys: pytest.CaptureFixture[str]
     assert "50 executions" in capsys.readouterr().out
 
 
+def test_final_states_are_counted_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explore", "walk-final-put", "--bound", "1", "--states"]) == 0
+    assert "distinct final states" in capsys.readouterr().out
+
+
 def test_several_processes_find_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explore", "add-offline", "--bound", "1", "--jobs", "2"]) == 0
     assert "no failure: all schedules with up to 1 preemptions" in capsys.readouterr().out

@@ -59,6 +59,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="exhaustive, one case: go on from FILE if it is there, and write to it when the budget is spent",
     )
+    parser.add_argument(
+        "--states", action="store_true", help="exhaustive: count the distinct final states"
+    )
     parser.add_argument("--replay", metavar="ID", help="repeat a failure exactly")
     parser.add_argument(
         "--no-trace", action="store_true", help="do not print the trace of a failure"
@@ -130,7 +133,10 @@ def _strategy(options: argparse.Namespace) -> Strategy:
     if options.strategy == "pct":
         return Pct(options.seed)
     return Exhaustive(
-        options.bound, checkpoint=options.checkpoint, design=options.design or "list_lru"
+        options.bound,
+        hash_states=options.states,
+        checkpoint=options.checkpoint,
+        design=options.design or "list_lru",
     )
 
 

@@ -32,11 +32,11 @@ class Verdict:
         bound: the highest bound on preemptions that was exhausted; None where that has no meaning, or
             none was.
         executions, steps, cut: as in Tally, over all bounds.
-        states: distinct final states; None if they were not hashed.
         exhausted: nothing within the bound asked for is left.
         all_schedules: not even the bound left anything out: all schedules were covered.
         failure: the first failure, if any.
         faults: allocation points that were made to fail.
+        seen: the distinct final states; None if they were not hashed.
     """
 
     strategy: str
@@ -45,13 +45,13 @@ class Verdict:
     steps: int = 0
     cut: int = 0
     longest: int = 0
-    states: int | None = None
     exhausted: bool = False
     all_schedules: bool = False
     failure: Failure | None = None
     faults: int = 0
     seconds: float = 0.0
     by_bound: dict[int, int] = field(default_factory=dict)
+    seen: set[object] | None = None
 
     def coverage(self) -> str:
         """What "no failure" is worth, in a few words."""
@@ -65,4 +65,6 @@ class Verdict:
             text = "not exhausted"
         if self.faults:
             text += f", {self.faults} allocation failures"
+        if self.seen is not None:
+            text += f", {len(self.seen)} distinct final states"
         return text

@@ -36,7 +36,7 @@ def note(verdict: Verdict, tally: Tally, started: float) -> None:
     verdict.cut += int(tally.cut)
     verdict.longest = max(verdict.longest, int(tally.longest))
     if tally.collect:
-        verdict.states = (verdict.states or 0) + len(tally.states)
+        verdict.seen = (verdict.seen or set()) | tally.states
     verdict.seconds = time.monotonic() - started
     if tally.failures and verdict.failure is None:
         verdict.failure = tally.failures[0]
