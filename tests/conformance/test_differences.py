@@ -2,7 +2,8 @@
 """Where the designs differ, and how: each question has a set of outcomes, and each design one of them.
 
 An outcome that no design has any more is a failure, and so is one that nobody expected. A design
-of somebody's own must have one of the outcomes that are listed; which one is its business.
+of somebody's own must have one of the outcomes that are listed, or one of ALSO_RIGHT; which one is
+its business.
 """
 
 from __future__ import annotations
@@ -153,6 +154,28 @@ def whether_splitting_is_complained_about(design: str) -> str:
     return "yes" if H.log else "no"
 
 
+def whose_huge_pages_a_cgroups_scan_finds(design: str) -> str:
+    """Two cgroups with 2 each, of which one is scanned for 3."""
+    machine = made(design)
+    tasks = [start(machine, name, f"/{name}") for name in ("one", "two")]
+    regions = [halved(machine, task, 2) for task in tasks]
+    scan(machine, tasks[0].memcg, 0, 3)
+    return "everybody's" if census(regions[1], 2).split[0] else "its own"
+
+
+def what_a_folio_costs_whose_final_put_is_under_way(design: str) -> str:
+    """Its reference count is 0; the scan may visit one folio, and there is another."""
+    machine = made(design)
+    task = start(machine)
+    folio = folio_at(halved(machine, task, 2), 0)
+    references = folio.refcount
+    assert folio.ref_freeze(references)
+    found = scan(machine, task.memcg, 0, 1)
+    queued = "stays queued" if folio.next is not None else "leaves the queue"
+    folio.ref_unfreeze(references)
+    return f"{queued}, {'nothing' if found else 'a visit'}"
+
+
 OUTCOMES: dict[Question, dict[str, list[str]]] = {
     what_the_count_file_shows: {"[5, 5]": OLD, "[2, 3]": NEW},
     what_reclaim_of_node_0_splits: {"5 huge pages": OLD, "2 huge pages": NEW},
@@ -179,8 +202,20 @@ OUTCOMES: dict[Question, dict[str, list[str]]] = {
         "counts 3, splits 2": OLD,
         "counts 0, splits 0": NEW,
     },
+    whose_huge_pages_a_cgroups_scan_finds: {"its own": [*OLD, *NEW]},
+    what_a_folio_costs_whose_final_put_is_under_way: {"leaves the queue, a visit": [*OLD, *NEW]},
     whether_splitting_is_complained_about: {"no": [*OLD, "list_lru"], "yes": ["list_lru_v1"]},
 }
+
+ALSO_RIGHT: dict[Question, set[str]] = {
+    whose_huge_pages_a_cgroups_scan_finds: {"everybody's"},
+    what_a_folio_costs_whose_final_put_is_under_way: {
+        "leaves the queue, nothing",
+        "stays queued, a visit",
+        "stays queued, nothing",
+    },
+}
+"""What no kernel does, and a design of somebody's own may do: it breaks nothing."""
 
 SHIPPED = [*OLD, *NEW]
 QUESTIONS = list(OUTCOMES)
@@ -201,7 +236,7 @@ def test_a_design_has_the_outcome_that_is_expected_of_it(design: str, question: 
     if design in expected:
         assert outcome == expected[design]
     else:
-        assert outcome in OUTCOMES[question]
+        assert outcome in {*OUTCOMES[question], *ALSO_RIGHT.get(question, set())}
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=NAMES)
