@@ -88,6 +88,10 @@ def execute(options: argparse.Namespace) -> int:
     cases = _cases(options.cases, design)
     if options.checkpoint and (len(cases) != 1 or options.strategy != "exhaustive"):
         raise InputError("--checkpoint: give one case, and the exhaustive strategy")
+    if options.checkpoint and options.jobs > 1:
+        raise InputError(
+            "--checkpoint: several processes (--jobs) keep none; leave one of the two out"
+        )
     status = 0
     for case in cases:
         verdict = _search(case, design, options)

@@ -20,6 +20,8 @@ COMPLETE: Final[i64] = 0
 FAILED: Final[i64] = 1
 CUT: Final[i64] = 2
 
+SHOWN: Final = 12  # steps of a loop that a report has room for
+
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Execution(Watcher):
@@ -109,12 +111,17 @@ class Execution(Watcher):
         self.ended = FAILED
         self.failed_check = "livelock"
         self.failed_lane = self.lane.number
+        text = f"livelock: no end after {self.n} steps"
         loop = self.loop()
-        self.failure = KernelBug(
-            f"livelock: no end after {self.n} steps; the last {len(loop)} steps were made over and over"
-            if loop
-            else f"livelock: no end after {self.n} steps"
-        )
+        if loop:
+            steps = "; ".join(
+                f"{lane_name(self.lanes[self.nodes[step].lane])} {NAMES[int(self.nodes[step].op)]} "
+                f"{self.nodes[step].obj!r}"
+                for step in loop[:SHOWN]
+            )
+            more = f"; and {len(loop) - SHOWN} more" if len(loop) > SHOWN else ""
+            text += f"; the last {len(loop)} steps were made over and over: {steps}{more}"
+        self.failure = KernelBug(text)
 
     def loop(self) -> list[int]:
         """The shortest tail of the execution that it has repeated, as steps; empty if there is none."""
