@@ -17,7 +17,7 @@ from types import FrameType
 
 import msgspec
 
-from thplab.agent.khugepaged import khugepaged_parked
+from thplab.agent.khugepaged import Parking
 from thplab.agent.probe import Verdict, probe_design
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.session import run_scenario, stay_on_first_node
@@ -66,16 +66,19 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
     stay_on_first_node()
     disable_thp(True)
     tunables = Tunables(work.journal)
+    parking = Parking(tunables)
     try:
-        with khugepaged_parked(tunables):
-            verdict = _probe(work, base)
-            for index, scenario in enumerate(scenarios):
-                _mark(f"scenario {index} begins: {scenario.name}")
-                journal = work.journal.with_name(f"tunables-{index}.json")
+        parking.park()
+        verdict = _probe(work, base)
+        for index, scenario in enumerate(scenarios):
+            _mark(f"scenario {index} begins: {scenario.name}")
+            journal = work.journal.with_name(f"tunables-{index}.json")
+            with parking.lifted(scenario.host.thp.khugepaged.awake):
                 run = run_scenario(scenario, base, verdict, journal)
-                _mark(f"scenario {index} ends")
-                work.write(work.run(index), run)
+            _mark(f"scenario {index} ends")
+            work.write(work.run(index), run)
     finally:
+        parking.end()
         tunables.restore()
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Holding khugepaged still (mm/khugepaged.c).
 
-Long sleeps alone do not do it: with no address space to scan, khugepaged sleeps without a timeout,
-and makes a pass as soon as the first one registers, which may be in the middle of a scenario. So an
-idle process that is registered keeps it in its long sleep. And it is stopped and started again, with a
-pass at the start, when huge pages are switched off and on, unless shared memory may have some.
+Long sleeps alone do not do it. With no address space to scan, khugepaged sleeps without a timeout and
+makes a pass as soon as the first one registers; and it is stopped and started again, with a pass at
+the start, when huge pages are switched off and on. So an idle process is registered before all
+others whose address space is vast and empty: 8 huge pages are looked at in a pass, and there are half
+a million, so no pass ever gets to a scenario's tasks.
 """
 
 from __future__ import annotations
@@ -15,41 +16,66 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from thplab.agent.system_calls import MADV_HUGEPAGE
-from thplab.agent.task import Task
+from thplab.agent.task import Region, Task
 from thplab.agent.task_process import Operation
 from thplab.agent.tunables import THP, Tunables
 
-__all__ = ["khugepaged_parked"]
+__all__ = ["Parking", "wait_until_khugepaged_sleeps"]
 
 _MILLISECS = 1_000_000_000
 _PATIENCE_SECONDS = 10.0
-_HUGE_PAGE = 2 << 20
+_VAST = 1 << 40
 
 
-@contextlib.contextmanager
-def khugepaged_parked(tunables: Tunables) -> Iterator[None]:
-    """Keep khugepaged asleep; whoever restores the tunables wakes it.
+class Parking:
+    """Keeps khugepaged busy with nothing. Whoever restores the tunables wakes it.
 
     Args:
         tunables: what is changed is noted there.
     """
-    with contextlib.suppress(OSError):  # a kernel without shared memory, or one that is older
-        tunables.set(THP / "shmem_enabled", "advise")
-    tunables.set(THP / "enabled", "always")
-    anchor = Task.start("anchor", [], -999)
-    try:
-        region = anchor.new_region("never touched", _HUGE_PAGE)
+
+    def __init__(self, tunables: Tunables) -> None:
+        self._tunables = tunables
+        self._anchor: Task | None = None
+
+    def park(self) -> None:
+        """Put khugepaged to sleep, and the vast process before all that will register."""
+        self._tunables.set(THP / "enabled", "always")
+        anchor = self._anchor = Task.start("anchor", [], -999)
+        region = _map_vast(anchor)
         anchor.command(Operation.MADVISE, region.address, region.size, MADV_HUGEPAGE)
-        tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _MILLISECS)
-        tunables.set(THP / "khugepaged/scan_sleep_millisecs", _MILLISECS)
-        _wait_until_it_sleeps()
-        yield
-    finally:
-        anchor.kill()
+        self._tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _MILLISECS)
+        self._tunables.set(THP / "khugepaged/scan_sleep_millisecs", _MILLISECS)
+        wait_until_khugepaged_sleeps()
+
+    def end(self) -> None:
+        """Let the vast process go."""
+        if self._anchor is not None:
+            self._anchor.kill()
+            self._anchor = None
+
+    @contextlib.contextmanager
+    def lifted(self, lift: bool) -> Iterator[None]:
+        """For a scenario that has khugepaged awake: nothing stands in its way meanwhile."""
+        if lift:
+            self.end()
+        try:
+            yield
+        finally:
+            if lift:
+                self.park()
 
 
-def _wait_until_it_sleeps(proc: Path = Path("/proc")) -> None:
-    """The last tunable woke it for one pass over next to nothing."""
+def _map_vast(anchor: Task) -> Region:
+    """As much as a host with strict overcommit lets be mapped."""
+    for size in (_VAST, _VAST >> 5):
+        with contextlib.suppress(OSError):
+            return anchor.new_region("never touched", size)
+    return anchor.new_region("never touched", _VAST >> 10)
+
+
+def wait_until_khugepaged_sleeps(proc: Path = Path("/proc")) -> None:
+    """A tunable may have woken it for a pass."""
     for process in proc.glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "comm").read_text(encoding="ascii") == "khugepaged\n":
