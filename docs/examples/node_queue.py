@@ -6,6 +6,7 @@ from __future__ import annotations
 from thplab.cpu.list_head import ListHead, list_add_tail, list_del_init, list_entries, list_release
 from thplab.cpu.spinlock import IRQSAVE, LockClass, SpinLock
 from thplab.designs import DeferredSplitQueue
+from thplab.mm.deferred_split import QueueList
 from thplab.mm.folio import Folio
 from thplab.mm.machine import Machine
 from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, SHRINKER_NUMA_AWARE, ShrinkControl
@@ -73,6 +74,12 @@ class NodeQueue(DeferredSplitQueue):
             self.forget_partially_mapped(folio)
         self.locks[folio.nid].release(IRQSAVE)
         return frozen
+
+    def lists(self) -> list[QueueList]:
+        return [
+            QueueList(queue, self.lengths[nid], nid, of_memcg=False)
+            for nid, queue in enumerate(self.queues)
+        ]
 
     def release(self) -> None:
         for queue in self.queues:

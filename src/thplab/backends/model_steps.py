@@ -124,6 +124,8 @@ class ModelSteps:
         found = self._region(step)
         if found is None:
             return _DEAD
+        if found[1].locked:
+            return "refused: EINVAL (Invalid argument)"
         dontneed = self.machine.memory.madvise_dontneed
         for slot, mask in self._slots(step, found[1]):
             dontneed(found[1], slot, mask)

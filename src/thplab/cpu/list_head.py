@@ -47,6 +47,10 @@ class ListHead:
         self.next: ListHead | None = None
         self.prev: ListHead | None = None
 
+    def __repr__(self) -> str:
+        # No address: a text must be the same in each run.
+        return type(self).__name__
+
 
 LIST_POISON: Final = ListHead()
 

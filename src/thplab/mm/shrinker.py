@@ -82,6 +82,9 @@ class Shrinkers:
         self.by_id: list[Shrinker | None] = []
         self.nr_max: i64 = 0
 
+    def __repr__(self) -> str:
+        return "shrinker_list"
+
     # Registration
 
     def alloc(self, shrinker: Shrinker) -> None:
