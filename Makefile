@@ -65,7 +65,7 @@ else
 	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST)
 endif
 
-lint: $(VENV)/.lint $(VENV)/.test ## ruff and mypy
+lint: $(VENV)/.installed $(VENV)/.lint $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PURE) $(BIN)/mypy
