@@ -138,7 +138,7 @@ def test_an_agent_killed_half_way_keeps_what_was_done(new_kernel: Path, tmp_path
         f"{agent_in_shell('--work', GUEST_WORK)} & "
         f"while [ ! -e {second} ]; do sleep 0.2; done; sleep 2; kill -9 $!; sleep 1; "
         "for _ in 1 2 3 4 5 6 7 8 9 10; do "
-        f"readlink /proc/[0-9]*/exe | grep -c python > {GUEST_WORK}/pythons || break; sleep 1; done",
+        f"readlink /proc/[0-9]*/exe | grep -c bin/python > {GUEST_WORK}/pythons || break; sleep 1; done",
     )
     assert work.read(work.run(0), Run) is not None
     assert work.read(work.run(1), Run) is None
