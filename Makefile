@@ -58,7 +58,7 @@ test-compiled: $(VENV)/.installed $(VENV)/.test
 test-pure: $(VENV)/.installed $(VENV)/.test
 	@echo "== tests of the interpreted source"
 ifeq ($(COVERAGE),1)
-	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST) --cov --cov-report=json --cov-fail-under=0
+	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST) --cov --cov-report=json:.branches.json --cov-fail-under=0
 	@$(BIN)/python tools/branch_coverage.py .branches.json || \
 		{ $(BIN)/coverage report --fail-under=0; exit 1; }
 else
