@@ -114,6 +114,16 @@ def entries(head: ListHead) -> list[ListHead]:
     return list(list_entries(head))
 
 
+def split(machine: Machine, folio: Folio) -> bool:
+    """As a scanner does it: with the folio's lock and a reference."""
+    folio.get()
+    assert folio.trylock()
+    done = machine.huge_memory.split_folio(folio)
+    folio.unlock()
+    machine.lru.folio_put(folio)
+    return done
+
+
 def cgroup(machine: Machine, path: str = "/job") -> MemCgroup:
     """A new cgroup."""
     return machine.memcg.create(path)

@@ -15,26 +15,16 @@ from tests.mm.small import (
     mmap,
     mthp,
     small_machine,
+    split,
     start,
     touched,
 )
 from thplab.mm.census import census
 from thplab.mm.folio import FULL_MASK, PG_MLOCKED, BasePages, Folio
 from thplab.mm.invariants import check
-from thplab.mm.machine import Machine
 from thplab.mm.mm_struct import PteMap, Vma
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru", None]
-
-
-def split(machine: Machine, folio: Folio) -> bool:
-    """As a scanner does it: with the folio's lock and a reference."""
-    folio.get()
-    assert folio.trylock()
-    done = machine.huge_memory.split_folio(folio)
-    folio.unlock()
-    machine.lru.folio_put(folio)
-    return done
 
 
 def owners(vma: Vma, slot: int) -> dict[str, int]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, BasePages, Folio
-from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.mm_struct import PteMap, Task, Vma, VmaPiece
 from thplab.mm.rmap import add_mapped
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
         copy.gone = dict(vma.gone)
         copy.anon_vma = vma.anon_vma
         vma.anon_vma.vmas.append(copy)
+        copy.pieces = [
+            VmaPiece(piece.first, piece.end, vma.anon_vma.next_turn()) for piece in vma.pieces
+        ]
         child.mm.vmas[name] = copy
         lock = vma.mm.page_table_lock
         lock.lock()

@@ -19,7 +19,6 @@ from thplab.mm.folio import (
     PG_LOCKED,
     PG_LRU,
     PG_MLOCKED,
-    PG_PARTIALLY_MAPPED,
     PG_SWAPCACHE,
     BasePages,
     Folio,
@@ -32,7 +31,7 @@ from thplab.mm.gfp import (
     GFP_TRANSHUGE_LIGHT,
 )
 from thplab.mm.mm_struct import PteMap, Task, Vma
-from thplab.mm.rmap import add_mapped
+from thplab.mm.rmap import MigrationEntry, add_mapped
 from thplab.mm.vmstat import (
     MTHP_STAT_ANON_FAULT_ALLOC,
     MTHP_STAT_ANON_FAULT_FALLBACK,
@@ -225,7 +224,7 @@ class HugeMemory:
         """
         vmstat = self.machine.vmstat
         order = folio.order
-        entries = self._unmap(folio)
+        entries = self.machine.rmap.try_to_migrate(folio, True)  # unmap_folio()
         # The queue's lock is also taken by final puts in interrupts.
         local_irq_disable()
         frozen = self.machine.deferred_split.freeze(folio, 1)
@@ -233,70 +232,13 @@ class HugeMemory:
         if frozen:
             self._split_unmapped(folio, entries)
         else:
-            self._remap(folio, entries)
+            self.machine.rmap.remove_migration_ptes(folio, entries)
         if order == HPAGE_PMD_ORDER:
             vmstat.count(THP_SPLIT_PAGE if frozen else THP_SPLIT_PAGE_FAILED)
         vmstat.mod_mthp(order, MTHP_STAT_SPLIT if frozen else MTHP_STAT_SPLIT_FAILED, 1)
         return frozen
 
-    def _unmap(self, folio: Folio) -> list[tuple[Vma, PteMap]]:
-        """unmap_folio(): every entry becomes a migration entry and gives back its reference."""
-        machine = self.machine
-        found: list[tuple[Vma, PteMap]] = []
-        anon_vma = folio.anon_vma
-        if anon_vma is None:
-            return found
-        slot = folio.index // HPAGE_PMD_NR
-        for vma in anon_vma.vmas:
-            lock = vma.mm.page_table_lock
-            lock.lock()
-            dropped: i64 = 0
-            here = vma.slots[slot]
-            entry: PteMap | None
-            if here is folio:
-                # The PMD goes as a whole: nothing looks partly mapped on the way.
-                machine.vmstat.count(THP_SPLIT_PMD)
-                machine.rmap.folio_remove_rmap_pmd(folio)
-                entry = PteMap(folio, FULL_MASK, None)
-                vma.slots[slot] = entry
-                dropped = 1
-            else:
-                entry = here if isinstance(here, PteMap) else None
-                while entry is not None and (entry.owner is not folio or entry.migrating):
-                    entry = entry.next
-                if entry is not None:
-                    dropped = entry.mask.bit_count()
-                    self.remove_one_by_one(folio, entry.mask)
-            if entry is not None:
-                entry.migrating = True
-                found.append((vma, entry))
-            lock.unlock()
-            if dropped:
-                folio.put_testzero(dropped)
-        return found
-
-    def remove_one_by_one(self, folio: Folio, mask: int) -> None:
-        """try_to_migrate_one() goes entry by entry: the first one flags a folio that was not flagged yet."""
-        rmap = self.machine.rmap
-        if not folio.flags & PG_PARTIALLY_MAPPED:
-            first = mask & -mask
-            rmap.folio_remove_rmap_ptes(folio, first)
-            mask &= ~first
-        if mask:
-            rmap.folio_remove_rmap_ptes(folio, mask)
-
-    def _remap(self, folio: Folio, entries: list[tuple[Vma, PteMap]]) -> None:
-        """remap_page() after a failure: what was not unmapped meanwhile is mapped again, page by page."""
-        for vma, entry in entries:
-            lock = vma.mm.page_table_lock
-            lock.lock()
-            entry.migrating = False
-            if entry.mask:
-                folio.get(entry.mask.bit_count())
-                self.machine.rmap.folio_add_anon_rmap_ptes(folio, entry.mask)
-            lock.unlock()
-
-    def _split_unmapped(self, folio: Folio, entries: list[tuple[Vma, PteMap]]) -> None:
+    def _split_unmapped(self, folio: Folio, entries: list[MigrationEntry]) -> None:
         """The folio is frozen, unmapped and off the queue: its pages go their own ways."""
         machine = self.machine
         nr_pages = folio.nr_pages
@@ -306,11 +248,11 @@ class HugeMemory:
         if entries:
             pages = BasePages(folio.nid)
             pages.objcg = objcg
-            for vma, entry in entries:
-                lock = vma.mm.page_table_lock
+            for migrated in entries:
+                lock = migrated.vma.mm.page_table_lock
                 lock.lock()
-                entry.migrating = False
-                self._remap_split(vma, entry, pages, zeros)
+                migrated.entry.migrating = False
+                self._remap_split(migrated.vma, migrated.entry, pages, zeros)
                 lock.unlock()
             kept = pages.mapped.bit_count()
             pages.scattered = nr_pages - kept

@@ -9,6 +9,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, PG_MLOCKED, BasePages, Folio, order_mask
 from thplab.mm.gfp import GFP_KERNEL
+from thplab.mm.interval_tree import cut_vma
 from thplab.mm.memcontrol import ObjCgroup
 from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
 from thplab.mm.mm_struct import PteMap, Task, Vma
@@ -344,6 +345,10 @@ class Memory:
         del vma.mm.vmas[vma.name]
 
     def unmap_part(self, vma: Vma, slot: i64, mask: int) -> None:
-        """munmap(2) of some pages of a slot: no huge page fits there any more."""
+        """munmap(2) of one run of pages of a slot: no huge page fits there any more."""
         self.zap(vma, slot, mask)
-        vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | (mask & order_mask(9))
+        mask &= order_mask(9)
+        vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | mask
+        first = slot * HPAGE_PMD_NR
+        lowest = (mask & -mask).bit_length() - 1
+        cut_vma(vma, first + lowest, first + mask.bit_length())

@@ -9,8 +9,6 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_empty
 from thplab.mm.folio import (
-    FULL_MASK,
-    HPAGE_PMD_NR,
     PG_LOCKED,
     PG_LRU,
     PG_PARTIALLY_MAPPED,
@@ -130,11 +128,11 @@ class Migration:
             machine.lru.folio_put(src)
             self._discard(dst)
             return False
-        entries = self._unmap(src)
+        entries = machine.rmap.try_to_migrate(src, False)
         queued = not list_empty(src)
         partially_mapped = src.test_partially_mapped()
         if not src.ref_freeze(1):
-            self._restore(src, entries)
+            machine.rmap.remove_migration_ptes(src, entries)
             src.unlock()
             machine.lru.folio_put(src)
             self._discard(dst)
@@ -158,7 +156,7 @@ class Migration:
         src.ref_unfreeze(1)
         if queued:
             self.queue_dst(dst, partially_mapped)
-        self._restore(dst, entries)
+        machine.rmap.remove_migration_ptes(dst, entries)
         dst.flags &= ~PG_LOCKED
         src.unlock()
         machine.lru.folio_put(src)
@@ -172,58 +170,6 @@ class Migration:
 
     def _discard(self, dst: Folio) -> None:
         self.machine.lru.folio_put(dst)
-
-    def _unmap(self, folio: Folio) -> list[tuple[Vma, PteMap, bool]]:
-        """try_to_migrate(): a PMD stays one, as a PMD migration entry."""
-        machine = self.machine
-        found: list[tuple[Vma, PteMap, bool]] = []
-        anon_vma = folio.anon_vma
-        if anon_vma is None:
-            return found
-        slot = folio.index // HPAGE_PMD_NR
-        for vma in anon_vma.vmas:
-            lock = vma.mm.page_table_lock
-            lock.lock()
-            here = vma.slots[slot]
-            dropped: i64 = 0
-            if here is folio:
-                machine.rmap.folio_remove_rmap_pmd(folio)
-                entry = PteMap(folio, FULL_MASK, None)
-                entry.migrating = True
-                vma.slots[slot] = entry
-                found.append((vma, entry, True))
-                dropped = 1
-            else:
-                link = here if isinstance(here, PteMap) else None
-                while link is not None and (link.owner is not folio or link.migrating):
-                    link = link.next
-                if link is not None:
-                    dropped = link.mask.bit_count()
-                    machine.huge_memory.remove_one_by_one(folio, link.mask)
-                    link.migrating = True
-                    found.append((vma, link, False))
-            lock.unlock()
-            if dropped:
-                folio.put_testzero(dropped)
-        return found
-
-    def _restore(self, folio: Folio, entries: list[tuple[Vma, PteMap, bool]]) -> None:
-        """remove_migration_ptes(): to the folio, new or old."""
-        machine = self.machine
-        for vma, entry, pmd in entries:
-            lock = vma.mm.page_table_lock
-            lock.lock()
-            entry.migrating = False
-            entry.owner = folio
-            slot = folio.index // HPAGE_PMD_NR
-            if pmd and entry.mask == FULL_MASK and vma.slots[slot] is entry:
-                folio.get()
-                machine.rmap.folio_add_anon_rmap_pmd(folio)
-                vma.slots[slot] = folio
-            elif entry.mask:
-                folio.get(entry.mask.bit_count())
-                machine.rmap.folio_add_anon_rmap_ptes(folio, entry.mask)
-            lock.unlock()
 
     def _move_base(
         self, vma: Vma, slot: i64, entry: PteMap, owner: BasePages, mask: int, nid: i64

@@ -12,7 +12,7 @@ from thplab.mm.folio import HPAGE_PMD_NR, Folio, Mapped, order_mask
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
 
-__all__ = ["AnonVma", "MmStruct", "PteMap", "Task", "Vma"]
+__all__ = ["AnonVma", "MmStruct", "PteMap", "Task", "Vma", "VmaPiece"]
 
 PAGE_TABLE_LOCK: Final = LockClass("ptlock_ptr(ptdesc)")
 
@@ -36,10 +36,36 @@ class PteMap:
 
 
 class AnonVma:
-    """struct anon_vma: the regions that may map a folio, at the same place in each."""
+    """struct anon_vma: the regions that may map a folio, at the same place in each.
+
+    Attributes:
+        vmas: the regions. The order of a walk is that of mm/interval_tree.py.
+        cut: some region has been cut by munmap(2) of a part.
+    """
 
     def __init__(self) -> None:
         self.vmas: list[Vma] = []
+        self.cut: bool = False
+        self._turn: i64 = 0
+
+    def next_turn(self) -> i64:
+        """The place in the order of insertion of what is inserted next."""
+        self._turn += 1
+        return self._turn
+
+
+@mypyc_attr(acyclic=True)
+class VmaPiece:
+    """The base pages `first` to `end` - 1 of a region, which no munmap(2) has cut so far.
+
+    Attributes:
+        turn: when it was inserted into its anon_vma's tree.
+    """
+
+    def __init__(self, first: i64, end: i64, turn: i64) -> None:
+        self.first: i64 = first
+        self.end: i64 = end
+        self.turn: i64 = turn
 
 
 class Vma:
@@ -51,6 +77,7 @@ class Vma:
             table entries.
         empty_tables: slots whose page table is there and has no entry: no huge page fits in.
         gone: for each slot with unmapped pages, which (munmap(2) of a part).
+        pieces: what munmap(2) has left, in ascending order; each is a VMA of its own in the kernel.
     """
 
     def __init__(
@@ -68,6 +95,7 @@ class Vma:
         self.empty_tables: set[int] = set()
         self.anon_vma: AnonVma = AnonVma()
         self.anon_vma.vmas.append(self)
+        self.pieces: list[VmaPiece] = [VmaPiece(0, nr_pages, self.anon_vma.next_turn())]
 
     def slot_mask(self, slot: i64) -> int:
         """The base pages that the region has in this slot: all 512, or fewer in the last one."""

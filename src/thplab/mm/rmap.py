@@ -14,20 +14,23 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.hook import H
 from thplab.cpu.ops import RMW
 from thplab.mm.folio import (
+    FULL_MASK,
     HPAGE_PMD_NR,
     PG_PARTIALLY_MAPPED,
     Folio,
     Mapped,
 )
-from thplab.mm.mm_struct import AnonVma
+from thplab.mm.interval_tree import anon_vma_interval_tree
+from thplab.mm.mm_struct import AnonVma, PteMap, Vma
 from thplab.mm.vmstat import (
     MTHP_STAT_NR_ANON,
+    THP_SPLIT_PMD,
 )
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["AnonVma", "Rmap", "add_mapped", "remove_mapped"]
+__all__ = ["AnonVma", "MigrationEntry", "Rmap", "add_mapped", "remove_mapped"]
 
 
 def add_mapped(pages: Mapped, mask: int) -> int:
@@ -69,6 +72,56 @@ def remove_mapped(pages: Mapped, mask: int) -> int:
             pages.more_mapped = None
     pages.mapped &= ~mask
     return mask
+
+
+@mypyc_attr(acyclic=True)
+class MigrationEntry:
+    """What maps nothing while its folio is worked on: page table entries, or a PMD.
+
+    Attributes:
+        vma: the region that it is in. entry: itself.
+        pmd: it was a PMD, and will be one again.
+        part: it was cut off from other entries of the folio in the slot, and will join them again.
+    """
+
+    def __init__(self, vma: Vma, entry: PteMap, pmd: bool, part: bool) -> None:
+        self.vma: Vma = vma
+        self.entry: PteMap = entry
+        self.pmd: bool = pmd
+        self.part: bool = part
+
+
+def entry_within(vma: Vma, slot: i64, folio: Folio, mask: int) -> PteMap | None:
+    """The entries of the folio for pages of `mask`, apart from its others; None if there are none."""
+    here = vma.slots[slot]
+    entry = here if isinstance(here, PteMap) else None
+    while entry is not None and (
+        entry.owner is not folio or entry.migrating or not entry.mask & mask
+    ):
+        entry = entry.next
+    if entry is None or not entry.mask & ~mask:
+        return entry
+    entry.next = PteMap(folio, entry.mask & mask, entry.next)
+    entry.mask &= ~mask
+    return entry.next
+
+
+def join_entries(vma: Vma, slot: i64, folio: Folio) -> None:
+    """All entries of the folio in the slot that map are one again."""
+    first: PteMap | None = None
+    before: PteMap | None = None
+    here = vma.slots[slot]
+    entry = here if isinstance(here, PteMap) else None
+    while entry is not None:
+        if entry.owner is folio and not entry.migrating:
+            if first is not None and before is not None:
+                first.mask |= entry.mask
+                before.next = entry.next
+                entry = entry.next
+                continue
+            first = entry
+        before = entry
+        entry = entry.next
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -140,3 +193,73 @@ class Rmap:
         """The end of __folio_remove_rmap(): anon, not flagged yet, no device memory."""
         if not folio.test_flag(PG_PARTIALLY_MAPPED):
             self.machine.huge_memory.deferred_split_folio(folio, True)
+
+    # Migration entries
+
+    def try_to_migrate(self, folio: Folio, split_pmd: bool) -> list[MigrationEntry]:
+        """try_to_migrate(): all that maps the folio becomes migration entries and gives back its references.
+
+        Args:
+            split_pmd: TTU_SPLIT_HUGE_PMD: a PMD becomes page table entries; else it stays one.
+        """
+        found: list[MigrationEntry] = []
+        anon_vma = folio.anon_vma
+        if anon_vma is None:
+            return found
+        slot = folio.index // HPAGE_PMD_NR
+        for vma, mask in anon_vma_interval_tree(anon_vma, slot):
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            dropped: i64 = 0
+            entry: PteMap | None
+            if vma.slots[slot] is folio:
+                # The PMD goes as a whole: nothing looks partly mapped on the way.
+                if split_pmd:
+                    self.machine.vmstat.count(THP_SPLIT_PMD)
+                self.folio_remove_rmap_pmd(folio)
+                entry = PteMap(folio, FULL_MASK, None)
+                vma.slots[slot] = entry
+                found.append(MigrationEntry(vma, entry, not split_pmd, False))
+                dropped = 1
+            else:
+                entry = entry_within(vma, slot, folio, mask)
+                if entry is not None:
+                    dropped = entry.mask.bit_count()
+                    self._remove_one_by_one(folio, entry.mask)
+                    found.append(MigrationEntry(vma, entry, False, mask != FULL_MASK))
+            if entry is not None:
+                entry.migrating = True
+            lock.unlock()
+            if dropped:
+                folio.put_testzero(dropped)
+        return found
+
+    def _remove_one_by_one(self, folio: Folio, mask: int) -> None:
+        """try_to_migrate_one() goes entry by entry: the first one flags a folio that was not flagged yet."""
+        if not folio.flags & PG_PARTIALLY_MAPPED:
+            first = mask & -mask
+            self.folio_remove_rmap_ptes(folio, first)
+            mask &= ~first
+        if mask:
+            self.folio_remove_rmap_ptes(folio, mask)
+
+    def remove_migration_ptes(self, folio: Folio, entries: list[MigrationEntry]) -> None:
+        """remove_migration_ptes(): what was not unmapped meanwhile maps the folio, the same one or its successor."""
+        slot = folio.index // HPAGE_PMD_NR
+        for migrated in entries:
+            vma = migrated.vma
+            entry = migrated.entry
+            lock = vma.mm.page_table_lock
+            lock.lock()
+            entry.migrating = False
+            entry.owner = folio
+            if migrated.pmd and entry.mask == FULL_MASK and vma.slots[slot] is entry:
+                folio.get()
+                self.folio_add_anon_rmap_pmd(folio)
+                vma.slots[slot] = folio
+            elif entry.mask:
+                folio.get(entry.mask.bit_count())
+                self.folio_add_anon_rmap_ptes(folio, entry.mask)
+            if migrated.part:
+                join_entries(vma, slot, folio)
+            lock.unlock()
