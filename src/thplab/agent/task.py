@@ -15,8 +15,9 @@ from thplab.agent.task_process import COMMAND, REPLY, Operation, become_task
 
 __all__ = ["Region", "Task", "TaskDied"]
 
-_ADDRESS = 0x2000_0000_0000
-_STRIDE = 1 << 40
+_TOP = 0x5000_0000_0000
+_GAP = 1 << 30
+_ALIGNMENT = 2 << 20
 
 
 class TaskDied(Exception):
@@ -48,7 +49,7 @@ class Task:
         self.regions: dict[str, Region] = {}
         self._channel = channel
         self._pidfd = os.pidfd_open(pid)
-        self._mapped = 0
+        self._lowest = _TOP
 
     @classmethod
     def start(cls, name: str, others: list[Task], oom_score_adj: int) -> Self:
@@ -115,14 +116,18 @@ class Task:
         child.regions = {
             region: Region(place.address, place.size) for region, place in self.regions.items()
         }
-        child._mapped = self._mapped
+        child._lowest = self._lowest
         return child
 
     def new_region(self, name: str, size: int) -> Region:
-        """Map private anonymous memory for a region; nothing is touched."""
-        address = _ADDRESS + self._mapped * _STRIDE
+        """Map private anonymous memory for a region; nothing is touched.
+
+        Below all others, as mmap(2) places it: khugepaged goes through them by address. The gap keeps
+        neighbours from becoming one VMA.
+        """
+        address = (self._lowest - _GAP - size) & -_ALIGNMENT
         self.command(Operation.MAP, address, size)
-        self._mapped += 1
+        self._lowest = address
         self.regions[name] = Region(address, size)
         return self.regions[name]
 
