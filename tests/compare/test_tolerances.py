@@ -50,10 +50,11 @@ def test_every_figure_has_a_rule_with_a_reason() -> None:
         assert "no rule is stated" not in rule.why or section == "vmstat"
 
 
-def test_the_root_cgroup_has_the_hosts_own_processes_too() -> None:
-    assert rule_for("cgroups", "huge", subject="/victim").kind == "exact"
-    assert rule_for("cgroups", "huge", subject="/").kind == "within"
-    assert rule_for("cgroups", "queue", subject="/").kind == "exact"
+def test_each_task_is_a_process_with_some_memory_of_its_own() -> None:
+    few, many = (rule_for("cgroups", "anon", processes=count) for count in (1, 5))
+    assert few.tolerance == 2 << 20
+    assert many.tolerance - few.tolerance == 4 << 20
+    assert rule_for("cgroups", "huge", processes=5).kind == "exact"
 
 
 def test_khugepaged_awake_moves_what_it_rebuilds_and_nothing_else() -> None:
@@ -62,7 +63,8 @@ def test_khugepaged_awake_moves_what_it_rebuilds_and_nothing_else() -> None:
     )
     assert rule_for("regions", "huge", khugepaged_awake=True).tolerance == 8
     assert rule_for("vmstat", "thp_split_page", khugepaged_awake=True).kind == "exact"
-    assert rule_for("cgroups", "anon", khugepaged_awake=True).kind == "within"
+    assert rule_for("cgroups", "anon", khugepaged_awake=True).tolerance == (2 + 16) << 20
+    assert rule_for("regions", "zero", khugepaged_awake=True).tolerance == 8 * 512
 
 
 @pytest.mark.parametrize(

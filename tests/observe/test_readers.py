@@ -8,7 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.observe.fake_kernel import write
-from thplab.observe.cgroup_memory import read_memory_numa_stat, read_memory_stat
+from thplab.observe.cgroup_memory import (
+    read_memory_by_node,
+    read_memory_numa_stat,
+    read_memory_stat,
+)
 from thplab.observe.mthp import read_mthp
 from thplab.observe.node_meminfo import (
     cpus_of_node,
@@ -60,6 +64,21 @@ def test_memory_of_a_cgroup_is_in_bytes_by_node(tmp_path: Path) -> None:
     assert read_memory_numa_stat(tmp_path)["anon"] == {0: 4096, 1: 67108864}
     assert read_memory_numa_stat(tmp_path)["anon_thp"][1] == 2 << 20
     assert read_memory_stat(tmp_path)["thp_fault_alloc"] == 65
+
+
+def test_without_numa_stat_one_node_has_all_of_a_cgroup(tmp_path: Path) -> None:
+    write(tmp_path, "memory.stat", "anon 8192\nanon_thp 0\n")
+    assert read_memory_by_node(tmp_path, 1) == {"anon": {0: 8192}, "anon_thp": {0: 0}}
+    assert read_memory_by_node(tmp_path, 2) is None
+    write(tmp_path, "memory.numa_stat", "anon N0=4096 N1=4096\n")
+    assert read_memory_by_node(tmp_path, 2) == {"anon": {0: 4096, 1: 4096}}
+
+
+def test_without_numa_the_machine_is_node_0(tmp_path: Path) -> None:
+    write(tmp_path, "meminfo", "MemFree:  1024 kB\nAnonHugePages:     0 kB\nHugePages_Total: 3\n")
+    found = read_node_meminfo(0, tmp_path / "sys", tmp_path)
+    assert found == {"MemFree": 1 << 20, "AnonHugePages": 0, "HugePages_Total": 3}
+    assert cpus_of_node(0, tmp_path / "sys") == []
 
 
 def test_meminfo_of_a_node_is_in_bytes_and_counts_are_not(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.task import Task
-from thplab.observe.cgroup_memory import read_memory_numa_stat
+from thplab.observe.cgroup_memory import read_memory_by_node
 from thplab.observe.mthp import read_mthp
 from thplab.observe.node_meminfo import read_node_meminfo
 from thplab.observe.page_census import PageCensus
@@ -26,7 +26,8 @@ __all__ = ["Observer", "without_figures"]
 
 
 class Observer:
-    """Observes one scenario; the counters begin at 0 when it is made.
+    """Observes one scenario. The counters begin at 0 when it is made, and so does the anonymous memory
+    of the nodes and of the root cgroup, where other processes have theirs.
 
     Args:
         nodes: how many nodes the scenario's host has.
@@ -41,8 +42,11 @@ class Observer:
         self._spans = read_node_spans()
         self._shrinker = find_deferred_split_shrinker()
         self._missing: dict[str, str] = {}
+        fold_per_cpu_counters()
         self._vmstat = vmstat_events()
         self._mthp = read_mthp()
+        self._others = [_node_anon(node) for node in range(nodes)]
+        self._others_in_root = self._memory("/") if "/" in self._cgroups else {}
 
     def observe(self, label: str, tasks: Iterable[Task]) -> Observation:
         """Take an Observation.
@@ -80,9 +84,12 @@ class Observer:
         }
 
     def _node(self, node: int) -> NodeFigures:
-        figures = read_node_meminfo(node)
+        anon, huge = _node_anon(node)
+        others_anon, others_huge = self._others[node]
         return NodeFigures(
-            free=figures["MemFree"], anon=figures["AnonPages"], huge=figures.get("AnonHugePages")
+            free=read_node_meminfo(node)["MemFree"],
+            anon=anon - others_anon,
+            huge=None if huge is None or others_huge is None else huge - others_huge,
         )
 
     def _cgroup_figures(self) -> dict[str, list[CgroupFigures]]:
@@ -94,14 +101,15 @@ class Observer:
             if not self._hierarchy.exists(path):  # removed by a step
                 continue
             memory = self._memory(path)
+            others = self._others_in_root if path == "/" else {}
             queue: list[int | None] = [None] * self._nodes
             if counts is not None:
                 queue[:] = counts.get(self._hierarchy.inode(path), [0] * self._nodes)
             row = []
             for node in range(self._nodes):
                 figures = CgroupFigures(
-                    anon=memory.get("anon", {}).get(node),
-                    huge=memory.get("anon_thp", {}).get(node),
+                    anon=_change(memory, others, "anon", node),
+                    huge=_change(memory, others, "anon_thp", node),
                     queue=queue[node],
                 )
                 row.append(figures)
@@ -109,11 +117,17 @@ class Observer:
         return table
 
     def _memory(self, path: str) -> dict[str, dict[int, int]]:
-        if not self._hierarchy.has_memory:
-            for figure in ("anon", "huge"):
-                self._missing[f"cgroups.{figure}"] = "this kernel has no memory controller"
-            return {}
-        return read_memory_numa_stat(self._hierarchy.directory(path))
+        memory = None
+        reason = "this kernel has no memory controller"
+        if self._hierarchy.has_memory:
+            memory = read_memory_by_node(self._hierarchy.directory(path), self._nodes)
+            reason = "this kernel has no memory.numa_stat (it came with 5.11, and needs NUMA)"
+        for figure, name in (("anon", "anon"), ("huge", "anon_thp")):
+            if memory is None:
+                self._missing[f"cgroups.{figure}"] = reason
+            elif name not in memory:
+                self._missing[f"cgroups.{figure}"] = f"this kernel does not count {name} there"
+        return memory or {}
 
     def _regions(self, tasks: Iterable[Task]) -> dict[str, RegionFigures]:
         if self._spans.overlap():
@@ -126,6 +140,20 @@ class Observer:
             if task.alive()
             for name, region in task.regions.items()
         }
+
+
+def _node_anon(node: int) -> tuple[int, int | None]:
+    """Bytes of anonymous memory on a node, and of that in huge pages."""
+    figures = read_node_meminfo(node)
+    return figures["AnonPages"], figures.get("AnonHugePages")
+
+
+def _change(
+    now: dict[str, dict[int, int]], before: dict[str, dict[int, int]], name: str, node: int
+) -> int | None:
+    """How much a figure of memory.numa_stat grew on a node."""
+    value = now.get(name, {}).get(node)
+    return None if value is None else value - before.get(name, {}).get(node, 0)
 
 
 def without_figures(seen: Observation, reason: str) -> Observation:

@@ -13,7 +13,7 @@ from thplab.compare.tolerances import DETERMINISTIC, Rule, rule_for
 from thplab.scenario.claims import ClaimResult, evaluate
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run, StepOutcome
-from thplab.scenario.schema import Observe, Scenario
+from thplab.scenario.schema import Fork, Observe, Scenario
 
 __all__ = ["Column", "Comparison", "Moment", "compare"]
 
@@ -88,9 +88,10 @@ def _rules(scenario: Scenario, runs: Sequence[Run]) -> Callable[[FigurePath], Ru
     if all(run.backend == "model" for run in runs):
         return lambda _: DETERMINISTIC
     awake = scenario.host.thp.khugepaged.awake
+    processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
 
     @cache
     def rule_of(path: FigurePath) -> Rule:
-        return rule_for(path.section, path.name, subject=path.subject, khugepaged_awake=awake)
+        return rule_for(path.section, path.name, processes=processes, khugepaged_awake=awake)
 
     return rule_of

@@ -38,20 +38,19 @@ DETERMINISTIC = Rule("exact", "the model is deterministic")
 _EXACT = Rule("exact", "the steps alone decide it")
 _COUNTED = Rule("exact", "counts events that the steps alone decide")
 _OWN_MEMORY = Rule("incomparable", "a kernel and its services use memory of their own")
-_OWN_PROCESSES = Rule(
-    "within", "the processes of a real host have anonymous memory of their own", 32 << 20
-)
-_OWN_STACK = Rule("within", "a task is a process with a stack and a heap of its own", 16 << 20)
+_PROCESS = 1 << 20
+"""Bytes: what a process of the agent's adds to what it maps for the scenario, and what statistics lag behind."""
+_OWN_MEMORY_OF_TASKS = "a task is a process, with up to 1M of its own; statistics lag by as much"
 _SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
 _UNSTATED = Rule("incomparable", "no rule is stated for this counter")
-_REBUILT = "khugepaged is awake: it rebuilds up to 8 huge pages in a pass (pages_to_scan 4096)"
+_REBUILT = (
+    "khugepaged is awake: it rebuilds up to 8 huge pages in a pass (pages_to_scan 4096), and one pass "
+    "more or less fits into the time that a kernel takes"
+)
 
 # Sections and figures as patterns; the first that fits decides.
 _RULES: tuple[tuple[str, Rule], ...] = (
     ("nodes.free", _OWN_MEMORY),
-    ("nodes.anon", _OWN_PROCESSES),
-    ("nodes.huge", _OWN_PROCESSES),
-    ("cgroups.anon", _OWN_STACK),
     ("cgroups.huge", _EXACT),
     ("cgroups.queue", _EXACT),
     ("regions.*", _EXACT),
@@ -72,12 +71,16 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     ("mthp.*", _COUNTED),
 )
 
+# Where processes show what is not the scenario's.
+_WITH_PROCESSES = ("nodes.anon", "nodes.huge", "cgroups.anon")
+
 # What khugepaged changes when it is awake, with the unit of eight huge pages in the figure's own.
 _AWAKE: tuple[tuple[str, Rule], ...] = (
     ("regions.huge", Rule("within", _REBUILT, 8)),
     ("regions.split", Rule("within", _REBUILT, 8)),
     ("regions.base", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
     ("regions.absent", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
+    ("regions.zero", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
     ("cgroups.huge", Rule("within", _REBUILT, 8 * HPAGE_PMD_SIZE)),
     ("cgroups.queue", Rule("within", _REBUILT, 8)),
     ("vmstat.thp_collapse_*", Rule("incomparable", _REBUILT)),
@@ -85,18 +88,21 @@ _AWAKE: tuple[tuple[str, Rule], ...] = (
 )
 
 
-def rule_for(section: str, name: str, *, subject: str = "", khugepaged_awake: bool = False) -> Rule:
+def rule_for(
+    section: str, name: str, *, processes: int = 1, khugepaged_awake: bool = False
+) -> Rule:
     """The rule for a figure.
 
     Args:
         section: "nodes", "cgroups", "regions", "vmstat" or "mthp".
         name: the figure: "queue", "thp_split_page".
-        subject: the cgroup or region; the root cgroup has all of the host's own processes.
+        processes: how many tasks the scenario has: each has some memory of its own.
         khugepaged_awake: the scenario has khugepaged awake.
     """
-    if section == "cgroups" and subject == "/" and name != "queue":
-        return _OWN_PROCESSES
     figure = f"{section}.{name}"
+    if figure in _WITH_PROCESSES:
+        rebuilt = 8 * HPAGE_PMD_SIZE if khugepaged_awake else 0
+        return Rule("within", _OWN_MEMORY_OF_TASKS, (processes + 1) * _PROCESS + rebuilt)
     for pattern, rule in (*_AWAKE, *_RULES) if khugepaged_awake else _RULES:
         if fnmatchcase(figure, pattern):
             return rule

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["read_memory_numa_stat", "read_memory_stat"]
+__all__ = ["read_memory_by_node", "read_memory_numa_stat", "read_memory_stat"]
 
 
 def read_memory_stat(cgroup: Path) -> dict[str, int]:
@@ -36,3 +36,21 @@ def read_memory_numa_stat(cgroup: Path) -> dict[str, dict[int, int]]:
             by_node[int(node)] = int(value)
         figures[name] = by_node
     return figures
+
+
+def read_memory_by_node(cgroup: Path, nodes: int) -> dict[str, dict[int, int]] | None:
+    """memory.numa_stat; where the kernel has none but one node, memory.stat says the same.
+
+    Args:
+        cgroup: the cgroup's directory.
+        nodes: how many nodes the host has.
+
+    Returns:
+        As :func:`read_memory_numa_stat`; None if neither tells it by node.
+    """
+    try:
+        return read_memory_numa_stat(cgroup)
+    except FileNotFoundError:
+        if nodes > 1:
+            return None
+        return {name: {0: value} for name, value in read_memory_stat(cgroup).items()}

@@ -29,16 +29,27 @@ def online_nodes(sys: Path = Path("/sys")) -> list[int]:
 
 
 def cpus_of_node(node: int, sys: Path = Path("/sys")) -> list[int]:
-    """The ids of the node's CPUs."""
+    """The ids of the node's CPUs; none on a kernel without NUMA."""
     path = sys / _NODES / f"node{node}" / "cpulist"
-    return parse_id_list(path.read_text(encoding="ascii"))
+    try:
+        return parse_id_list(path.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return []
 
 
-def read_node_meminfo(node: int, sys: Path = Path("/sys")) -> dict[str, int]:
-    """The node's meminfo by the kernel's names ("MemFree", "AnonPages"), in bytes; counts as they are."""
-    figures = {}
+def read_node_meminfo(
+    node: int, sys: Path = Path("/sys"), proc: Path = Path("/proc")
+) -> dict[str, int]:
+    """The node's meminfo by the kernel's names ("MemFree", "AnonPages"), in bytes; counts as they are.
+
+    On a kernel without NUMA that of the whole machine is node 0's.
+    """
     path = sys / _NODES / f"node{node}" / "meminfo"
+    if not path.exists() and node == 0:
+        path = proc / "meminfo"
+    figures = {}
     for line in path.read_text(encoding="ascii").splitlines():
-        _node, _id, name, value, *unit = line.split()
-        figures[name.rstrip(":")] = int(value) * (1024 if unit == ["kB"] else 1)
+        before, _, after = line.partition(":")
+        value, *unit = after.split()
+        figures[before.split()[-1]] = int(value) * (1024 if unit == ["kB"] else 1)
     return figures
