@@ -26,10 +26,12 @@ from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import GUEST_WORK, Guest
 from thplab.backends.kernel_image import find_kernel
 from thplab.backends.kernel_log import panic_of
+from thplab.backends.kvm import KvmVerdict
 from thplab.scenario import schema
 from thplab.scenario.errors import InputError
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Host, Size
+from thplab.scenario.toml_writer import scenario_toml
 
 pytestmark = pytest.mark.vm
 
@@ -220,6 +222,49 @@ def test_the_host_backend_runs_within_its_cgroup_and_puts_all_back(
     assert not any("thplab" in name for name in work.read(tmp_path / "left.json", list) or [])
 
 
+def test_a_host_run_that_is_killed_is_cleaned_up(new_kernel: Path, tmp_path: Path) -> None:
+    """SIGKILL of thplab, in a guest that plays the host: the agent is told to end, and puts all back."""
+    small = (Size(256 << 20), Size(256 << 20))
+    waiting = victim_and_hog(
+        "waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False, nodes=small
+    )
+    work = WorkDirectory(tmp_path)
+    work.write(work.scenarios, [waiting])
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "from thplab.agent.report import WorkDirectory\n"
+        "from thplab.backends import host\n"
+        "from thplab.scenario.schema import Scenario\n"
+        f"work = WorkDirectory(Path({GUEST_WORK!r}))\n"
+        "host.run_batch(work.read(work.scenarios, list[Scenario]), print)\n",
+        encoding="utf-8",
+    )
+    environment = " ".join(f"{name}={value}" for name, value in agent_environment().items())
+    sleeps = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"
+    cgroups = "ls -d /sys/fs/cgroup/thplab-*"
+    in_guest(
+        new_kernel,
+        tmp_path,
+        f"cat {sleeps} > {GUEST_WORK}/before; "
+        f"env TMPDIR=/tmp {environment} {sys.executable} {GUEST_WORK}/script.py & "
+        "while [ ! -e /tmp/thplab-host-*/facts.json ]; do sleep 0.2; done; sleep 2; "
+        f"cat {sleeps} > {GUEST_WORK}/meanwhile; {cgroups} > {GUEST_WORK}/made; kill -9 $!; "
+        "for _ in 1 2 3 4 5 6 7 8 9 10; do sleep 1; ls -d /tmp/thplab-host-* || break; done; "
+        f"cat {sleeps} > {GUEST_WORK}/after; {cgroups} > {GUEST_WORK}/left; "
+        f"ls /tmp > {GUEST_WORK}/files",
+    )
+
+    def said(name: str) -> str:
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    assert said("meanwhile") != said("before")
+    assert said("after") == said("before")
+    assert "thplab" in said("made")
+    assert said("left") == ""
+    assert "thplab" not in said("files")
+
+
 def start_under_terminal(kernel: Path, scenario: Path, folder: Path) -> tuple[int, int]:
     """Run a scenario in a process that has a terminal; its process id and the terminal's master."""
     pid, master = pty.fork()
@@ -243,8 +288,6 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
 def test_control_c_leaves_no_guest_no_files_and_a_sane_terminal(
     moment: str, new_kernel: Path, temporary: Path
 ) -> None:
-    from thplab.scenario.toml_writer import scenario_toml
-
     waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
     file = temporary.parent / "waiting.toml"
     file.write_text(scenario_toml(waiting), encoding="utf-8")
@@ -263,20 +306,46 @@ def test_control_c_leaves_no_guest_no_files_and_a_sane_terminal(
     assert list(temporary.iterdir()) == []
 
 
-def test_a_signal_to_end_leaves_no_guest(new_kernel: Path, temporary: Path) -> None:
-    from thplab.scenario.toml_writer import scenario_toml
-
-    file = temporary.parent / "short.toml"
+def start_short(kernel: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Run a short scenario in a process of its own."""
+    file = folder.parent / "short.toml"
     file.write_text(scenario_toml(SHORT), encoding="utf-8")
-    environment = os.environ | {"TMPDIR": str(temporary)} | agent_environment()
-    process = subprocess.Popen(
-        [sys.executable, "-c", RUNNER, str(new_kernel), str(file)], env=environment
-    )
+    environment = os.environ | {"TMPDIR": str(folder)} | agent_environment()
+    return subprocess.Popen([sys.executable, "-c", RUNNER, str(kernel), str(file)], env=environment)
+
+
+def test_a_signal_to_end_leaves_no_guest(new_kernel: Path, temporary: Path) -> None:
+    process = start_short(new_kernel, temporary)
     wait_until(lambda: any("qemu-system" in line for line in guests_of(temporary)), 30)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 130
     assert guests_of(temporary) == []
     assert list(temporary.iterdir()) == []
+
+
+def test_a_thplab_that_is_killed_leaves_no_guest_and_no_files(
+    new_kernel: Path, temporary: Path
+) -> None:
+    """SIGKILL: it cannot clean up itself."""
+    process = start_short(new_kernel, temporary)
+    wait_until(lambda: any("qemu-system" in line for line in guests_of(temporary)), 30)
+    process.kill()
+    process.wait(30)
+    wait_until(lambda: guests_of(temporary) == [], 10)
+    wait_until(lambda: list(temporary.iterdir()) == [], 10)
+
+
+def test_a_guest_that_fails_under_kvm_is_emulated(
+    new_kernel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where KVM let a trial through and then fails; where it works, the guest runs with it."""
+    monkeypatch.setattr(
+        "thplab.backends.guest.try_kvm", lambda _qemu, _kernel: KvmVerdict(True, "")
+    )
+    run = vm.run(SHORT, str(new_kernel))
+    assert run.observations[-1].regions["victim.far"].nodes[1].huge == 2
+    how = next(note for note in run.notes if "in QEMU" in note)
+    assert how.endswith("KVM") or "a guest ended in it before the agent ran" in how
 
 
 def test_two_runs_at_once_do_not_meet(kernel: Path, temporary: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.backends.scenes import GIB, SHORT, victim_and_hog
-from thplab.backends import host, vm
+from thplab.backends import guest, host, vm
 from thplab.backends.debian_kernel import fetch_debian_kernel, newest_package
+from thplab.backends.errors import KernelRunError
 from thplab.backends.kernel_image import find_kernel
 from thplab.backends.kvm import try_kvm
 from thplab.scenario.errors import InputError
@@ -27,7 +28,7 @@ def no_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def image_like(path: Path) -> Path:
     """A file with the boot header of a kernel image, and nothing behind it."""
-    path.write_bytes(bytes(0x202) + b"HdrS" + bytes(1024))
+    path.write_bytes(bytes(0x202) + b"HdrS" + bytes(4096))
     return path
 
 
@@ -57,6 +58,19 @@ def test_a_file_that_is_no_kernel_is_refused(content: bytes, tmp_path: Path) -> 
     path = tmp_path / "vmlinux"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"vmlinux: it is no x86 kernel image"):
+        find_kernel(str(path))
+
+
+def test_an_image_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    """Its boot header tells how long it is: here, 5 sectors and 100 times 16 bytes."""
+    path = tmp_path / "bzImage"
+    head = bytearray(0x210)
+    head[0x1F1], head[0x1F4] = 4, 100
+    head[0x202:0x206] = b"HdrS"
+    path.write_bytes(head + bytes(5 * 512 + 1600 - len(head)))
+    assert find_kernel(str(path)).name == "bzImage"
+    path.write_bytes(head + bytes(5 * 512 + 1599 - len(head)))
+    with pytest.raises(InputError, match=r"bzImage: it is cut off: 4159 bytes of at least 4160"):
         find_kernel(str(path))
 
 
@@ -93,6 +107,21 @@ def test_kvm_that_gets_through_a_boot_is_used(tmp_path: Path) -> None:
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("no /dev/kvm here to be tried")
     assert try_kvm(str(qemu), tmp_path / "kernel").works
+
+
+def test_a_kernel_that_says_nothing_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an image with a good header and rubbish behind it: the processor spins."""
+    kernel = image_like(tmp_path / "bzImage")
+    program(tmp_path, "qemu-system-x86_64", "exit 1")
+    program(tmp_path, "vng", "sleep 100")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    monkeypatch.setattr(guest, "_SILENCE_SECONDS", 0.5)
+    with pytest.raises(KernelRunError, match="the kernel said nothing in its first"):
+        vm.run(SHORT, str(kernel))
 
 
 def test_the_newest_plain_package_is_taken() -> None:

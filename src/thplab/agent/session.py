@@ -70,8 +70,8 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
         run.notes.extend(_set_thp(scenario.host.thp, tunables))
         _compact_memory()
         hierarchy.make(scenario.cgroups)
-        _start_tasks(scenario, hierarchy, tasks)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])
+        _start_tasks(scenario, hierarchy, tasks)
         performer = Performer(tasks, hierarchy, tunables, observer)
         run.observations = performer.observations
         for index, step in enumerate(scenario.steps):

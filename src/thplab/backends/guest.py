@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from thplab.backends.guardian import guarded
 from thplab.backends.kernel_image import KernelImage
 from thplab.backends.kvm import try_kvm
 from thplab.backends.signals import signals_interrupt
@@ -30,6 +31,9 @@ _QEMU = "qemu-system-x86_64"
 _MIB = 1 << 20
 _TICK_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
+_SILENCE_SECONDS = 60.0
+"""The first line is there after two seconds; a file that is no kernel inside never gets there."""
+_CLEAN_UP = 'kill -KILL -- "-$1"; rm -rf -- "$2"'
 _BOOT_OPTIONS = {
     "on": (),
     "nokmem": ("cgroup.memory=nokmem",),
@@ -75,6 +79,7 @@ class Guest:
     def __init__(self, image: KernelImage, host: Host, boot_options: tuple[str, ...] = ()) -> None:
         self.image = image
         self._boot_options = boot_options
+        self._no_kvm = ""
         self.host = host
         self._qemu = _required(_QEMU, "install QEMU (on Debian: apt install qemu-system-x86)")
         self._vng = _required("vng", "install virtme-ng (pip install 'thplab[vm]')")
@@ -86,8 +91,14 @@ class Guest:
 
     def accelerator(self) -> tuple[str, str]:
         """How the guest will run, "kvm" or "tcg" (software emulation), and why not KVM."""
+        if self._no_kvm:
+            return "tcg", self._no_kvm
         verdict = try_kvm(self._qemu, self.image.path)
         return ("kvm", "") if verdict.works else ("tcg", verdict.reason)
+
+    def give_up_kvm(self, reason: str) -> None:
+        """From now on the guest is emulated."""
+        self._no_kvm = reason
 
     def run(
         self,
@@ -97,6 +108,8 @@ class Guest:
         patience: float,
     ) -> GuestEnd:
         """Boot, run a command as root, and power off.
+
+        Should this process be killed meanwhile, the guest and the work directory go too.
 
         Args:
             command: runs in the guest, which sees the host's files read-only.
@@ -122,7 +135,8 @@ class Guest:
                 start_new_session=True,
             )
             try:
-                console, stopped = _watch(process, progress, patience)
+                with guarded(_CLEAN_UP, str(process.pid), str(work)):
+                    console, stopped = _watch(process, progress, patience)
             finally:
                 _end_group(process)
         return GuestEnd(process.returncode, console, accelerator, stopped)
@@ -156,7 +170,7 @@ class Guest:
         for option in (*_BOOT_OPTIONS[self.host.memcg], *self._boot_options):
             line += ["--append", option]
         if accelerator == "tcg":
-            line += ["--disable-kvm", "--qemu-opts=-cpu max"]
+            line += ["--disable-kvm", "--qemu-opts=-cpu max -accel tcg,thread=single"]
         return [*line, "-e", shlex.join(command)]
 
 
@@ -189,7 +203,7 @@ def _watch(
     pieces: list[bytes] = []
     stopped = ""
     reached = progress()
-    since = time.monotonic()
+    begun = since = time.monotonic()
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while True:
@@ -203,6 +217,12 @@ def _watch(
                 reached, since = now, time.monotonic()
             elif time.monotonic() - since > patience:
                 stopped = f"the guest made no progress for {patience:.0f} s and was stopped"
+                break
+            elif not pieces and time.monotonic() - begun > _SILENCE_SECONDS:
+                stopped = (
+                    f"the kernel said nothing in its first {_SILENCE_SECONDS:.0f} s, and the guest was "
+                    "stopped; is this a kernel for this machine, with a serial console?"
+                )
                 break
     return b"".join(pieces).decode(errors="replace").replace("\r", ""), stopped
 

@@ -20,6 +20,7 @@ from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.tunables import restore_from_journal
 from thplab.backends.agent_command import agent_command, agent_environment
 from thplab.backends.errors import KernelRunError
+from thplab.backends.guardian import guarded
 from thplab.backends.signals import signals_interrupt
 from thplab.scenario.errors import InputError
 from thplab.scenario.observation import Run
@@ -30,6 +31,13 @@ __all__ = ["cgroup_mount", "describe", "run_batch"]
 
 _RESERVE = 512 << 20
 _GRACE_SECONDS = 20
+_CLEAN_UP = (
+    'kill -TERM "$1"; n=0; '
+    "while grep -q '^State:.[^Z]' \"/proc/$1/status\" && [ $n -lt 200 ]; do "
+    "n=$((n + 1)); sleep 0.1; done; "
+    'rmdir "$2"; rm -rf -- "$3"'
+)
+"""For a guardian: the agent puts all back; nobody may be left to wait for it, so that it stays a zombie."""
 
 
 def describe(scenarios: Sequence[Scenario]) -> list[str]:
@@ -155,7 +163,8 @@ def _run_agent(work: WorkDirectory, base: Path) -> tuple[int, str]:
         start_new_session=True,
     )
     try:
-        _, errors = process.communicate()
+        with guarded(_CLEAN_UP, str(process.pid), str(base), str(work.path)):
+            _, errors = process.communicate()
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)

@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from thplab.scenario.errors import InputError
 
 __all__ = ["KernelImage", "find_kernel"]
 
+_SETUP_SECTORS = 0x1F1
+_SYSTEM_SIZE = 0x1F4
 _MAGIC_OFFSET = 0x202
 _MAGIC = b"HdrS"
+_HEADER = 0x210
+"""Offsets of Documentation/arch/x86/boot.rst; the sizes are in sectors of 512 and units of 16 bytes."""
 
 
 class KernelImage:
@@ -43,15 +48,26 @@ def find_kernel(kernel: str) -> KernelImage:
     path = Path(kernel)
     try:
         with path.open("rb") as file:
-            file.seek(_MAGIC_OFFSET)
-            magic = file.read(len(_MAGIC))
+            header = file.read(_HEADER)
+            size = file.seek(0, os.SEEK_END)
     except OSError as error:
         raise InputError(
             f"kernel image {kernel}: {error.strerror}; give the path of a bzImage, or debian:6.12"
         ) from error
-    if magic != _MAGIC:
+    if header[_MAGIC_OFFSET:][: len(_MAGIC)] != _MAGIC:
         raise InputError(
             f"kernel image {kernel}: it is no x86 kernel image (no boot header); "
             "give a bzImage or vmlinuz, not a vmlinux"
         )
+    wanted = _size_by_header(header)
+    if size < wanted:
+        raise InputError(
+            f"kernel image {kernel}: it is cut off: {size} bytes of at least {wanted}; copy it again"
+        )
     return KernelImage(path.resolve(), path.name)
+
+
+def _size_by_header(header: bytes) -> int:
+    """How many bytes of an image its boot header speaks of."""
+    sectors = header[_SETUP_SECTORS] or 4
+    return (sectors + 1) * 512 + int.from_bytes(header[_SYSTEM_SIZE:][:4], "little") * 16

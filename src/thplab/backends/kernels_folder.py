@@ -6,18 +6,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import thplab
-
 __all__ = ["kernels_folder", "kernels_in_folder"]
 
 
 def kernels_folder() -> Path:
-    """$THPLAB_KERNELS, or ../shared/kernels beside a source tree."""
-    chosen = os.environ.get("THPLAB_KERNELS")
-    if chosen:
-        return Path(chosen)
-    root = Path(thplab.__file__).resolve().parent.parent.parent
-    return root.parent / "shared" / "kernels"
+    """$THPLAB_KERNELS, or ../shared/kernels seen from the current directory."""
+    return Path(os.environ.get("THPLAB_KERNELS") or "../shared/kernels")
 
 
 def kernels_in_folder() -> list[Path]:

@@ -16,25 +16,30 @@ from thplab.backends.kernel_log import Complaints, find_complaints, keep_kernel_
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Host, Scenario, Wait
 
-__all__ = ["run", "run_batch"]
+__all__ = ["TIME_LIMITS", "run", "run_batch"]
 
-_PATIENCE_SECONDS = {"kvm": 60.0, "tcg": 240.0}
+TIME_LIMITS = {"kvm": 60.0, "tcg": 240.0}
+"""Seconds for a boot, or for one scenario, by how the guest runs; what a scenario waits comes on top."""
 _EARLY_FLAKE = "Oops: int3"
 """Multi-threaded emulation fails so in sched_clock_cpu, before the first process, once in about a
 hundred boots; it has nothing to do with what is measured."""
 
 
-def run(scenario: Scenario, kernel: str) -> Run:
+def run(scenario: Scenario, kernel: str, time_limit: float | None = None) -> Run:
     """Run one scenario. See :func:`run_batch`."""
-    return run_batch([scenario], kernel)[0]
+    return run_batch([scenario], kernel, time_limit)[0]
 
 
-def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
+def run_batch(
+    scenarios: Sequence[Scenario], kernel: str, time_limit: float | None = None
+) -> list[Run]:
     """Run scenarios on one kernel: those that need the same machine share a boot.
 
     Args:
         scenarios: what to run; each has cgroups and processes of its own.
         kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
+        time_limit: seconds that a guest may take for its boot, and for each scenario, before it is
+            ended; None: :data:`TIME_LIMITS`.
 
     Returns:
         The Runs, in the order of the scenarios.
@@ -47,7 +52,7 @@ def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
     runs: dict[int, Run] = {}
     for host, places in _by_machine(scenarios).items():
         try:
-            finished = _boot(image, host, [scenarios[place] for place in places])
+            finished = _boot(image, host, [scenarios[place] for place in places], time_limit)
         except KernelRunError as error:
             runs.update(zip(places, error.runs, strict=False))
             done = [runs[place] for place in sorted(runs)]
@@ -66,30 +71,35 @@ def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
     return machines
 
 
-def _boot(image: KernelImage, host: Host, scenarios: list[Scenario]) -> list[Run]:
-    """One boot for all of them, and another one if the first hit the known early flake."""
+def _boot(
+    image: KernelImage, host: Host, scenarios: list[Scenario], time_limit: float | None
+) -> list[Run]:
+    """One boot for all of them; another one if the first hit the known early flake, or KVM failed."""
     guest = Guest(image, host)
     notes: list[str] = []
-    for attempt in range(2):
+    while True:
         with tempfile.TemporaryDirectory(prefix="thplab-guest-") as directory:
             work = WorkDirectory(Path(directory))
             work.write(work.scenarios, scenarios)
-            end = _run_guest(guest, work, scenarios)
-            facts = work.read(work.facts, KernelFacts)
-            if facts is None and attempt == 0 and _EARLY_FLAKE in end.console:
+            end = _run_guest(guest, work, scenarios, time_limit)
+            early = work.read(work.facts, KernelFacts) is None
+            if early and not notes and _EARLY_FLAKE in end.console:
                 notes.append("the first boot died of the emulator's int3 Oops; booted again")
-                continue
-            return _collect(image, guest, work, end, len(scenarios), notes)
-    raise AssertionError("unreachable: the second attempt returns or raises")
+            elif early and end.accelerator == "kvm" and panic_of(end.console) is None:
+                guest.give_up_kvm("a guest ended in it before the agent ran")
+            else:
+                return _collect(image, guest, work, end, len(scenarios), notes)
 
 
-def _run_guest(guest: Guest, work: WorkDirectory, scenarios: list[Scenario]) -> GuestEnd:
+def _run_guest(
+    guest: Guest, work: WorkDirectory, scenarios: list[Scenario], time_limit: float | None
+) -> GuestEnd:
     accelerator, _reason = guest.accelerator()
     waits = [
         sum(step.seconds for step in scenario.steps if isinstance(step, Wait))
         for scenario in scenarios
     ]
-    patience = _PATIENCE_SECONDS[accelerator] + max(waits, default=0)
+    patience = time_limit or TIME_LIMITS[accelerator] + max(waits, default=0)
     environment = [f"{name}={value}" for name, value in agent_environment().items()]
     command = ["env", *environment, *agent_command("--work", GUEST_WORK)]
     return guest.run(command, work.path, work.marks, patience)
@@ -105,19 +115,17 @@ def _collect(
 ) -> list[Run]:
     facts = work.read(work.facts, KernelFacts)
     complaints = find_complaints(end.console)
+    kept = keep_kernel_log(image.name, end.console)
     runs: list[Run] = []
     for index in range(count):
         run = work.read(work.run(index), Run)
         if run is None:
             break
-        runs.append(_finish(run, index, image, guest, facts, complaints, notes))
+        _finish(run, index, image, guest, facts, complaints, notes)
+        run.notes.append(f"the kernel's log is {kept}")
+        runs.append(run)
     if len(runs) < count or not work.done.exists():
-        kept = keep_kernel_log(image.name, end.console)
         raise KernelRunError(f"{image.name}: {_why(work, end)}", str(kept), runs)
-    if complaints.elsewhere or complaints.by_scenario:
-        kept = keep_kernel_log(image.name, end.console)
-        for run in runs:
-            run.notes.append(f"the kernel's log is {kept}")
     return runs
 
 
@@ -129,7 +137,7 @@ def _finish(
     facts: KernelFacts | None,
     complaints: Complaints,
     notes: list[str],
-) -> Run:
+) -> None:
     accelerator, reason = guest.accelerator()
     how = (
         "KVM" if accelerator == "kvm" else f"software emulation (KVM does not work here: {reason})"
@@ -142,7 +150,6 @@ def _finish(
     run.notes.extend(f"known and not counted: {line}" for line in complaints.known)
     run.warnings.extend(complaints.elsewhere)
     run.warnings.extend(complaints.by_scenario.get(index, []))
-    return run
 
 
 def _why(work: WorkDirectory, end: GuestEnd) -> str:

@@ -7,7 +7,7 @@ import argparse
 import time
 from pathlib import Path
 
-from thplab.cli.kernel_runs import note
+from thplab.cli.kernel_runs import add_time_limit, note
 from thplab.cli.output import write_text
 from thplab.scenario.errors import InputError
 from thplab.scenario.toml_writer import scenario_toml
@@ -35,6 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="DIRECTORY",
         help="where a scenario file goes for each difference (default: here)",
     )
+    add_time_limit(parser)
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -50,7 +51,7 @@ def execute(options: argparse.Namespace) -> int:
         spent = time.monotonic() - begun
         note(f"{done} of {options.count} scenarios, {spent:.0f} s", only_if_watched=True)
 
-    report = fuzz(options.kernel, options.count, options.seed, progress)
+    report = fuzz(options.kernel, options.count, options.seed, progress, options.time_limit)
     for finding in report.findings:
         _report(finding, directory)
     different = len(report.findings)

@@ -9,7 +9,7 @@ import sys
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
-__all__ = ["add_kernel_options", "kernel_runs", "note", "wants_kernels"]
+__all__ = ["add_kernel_options", "add_time_limit", "kernel_runs", "note", "wants_kernels"]
 
 
 def add_kernel_options(parser: argparse._ActionsContainer, *, alone: bool = False) -> None:
@@ -29,6 +29,26 @@ def add_kernel_options(parser: argparse._ActionsContainer, *, alone: bool = Fals
         choices=("host",),
         help=f"{also}on this host, by its own kernel; needs root and changes settings meanwhile",
     )
+    if not alone:
+        add_time_limit(parser)
+
+
+def add_time_limit(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says how long a guest may take."""
+    parser.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end a guest that takes longer for its boot, or for one scenario "
+        "(default: 60 with KVM, 240 in emulation)",
+    )
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def wants_kernels(options: argparse.Namespace) -> bool:
@@ -43,7 +63,7 @@ def kernel_runs(scenario: Scenario, options: argparse.Namespace) -> list[Run]:
         from thplab.backends import vm
 
         note(f"booting {kernel} ...", only_if_watched=True)
-        runs.append(vm.run(scenario, kernel))
+        runs.append(vm.run(scenario, kernel, options.time_limit))
     if options.on == "host":
         from thplab.backends import host
 

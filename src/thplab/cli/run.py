@@ -6,7 +6,7 @@ from __future__ import annotations
 import argparse
 
 from thplab.cli.comparing import add_output_options, add_scenario, output
-from thplab.cli.kernel_runs import add_kernel_options, kernel_runs, wants_kernels
+from thplab.cli.kernel_runs import add_kernel_options, add_time_limit, kernel_runs, wants_kernels
 from thplab.cli.model_runs import model_runs
 from thplab.cli.output import check_writable
 from thplab.cli.scenario_argument import find_scenario
@@ -20,6 +20,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--design", metavar="DESIGN", help="a design by name, or file.py:Class")
     add_kernel_options(where, alone=True)
+    add_time_limit(parser)
     add_output_options(parser)
 
 

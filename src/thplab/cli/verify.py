@@ -11,7 +11,7 @@ import msgspec
 
 from thplab.backends import model, vm
 from thplab.backends.guest import memory_shortage
-from thplab.cli.kernel_runs import note
+from thplab.cli.kernel_runs import add_time_limit, note
 from thplab.cli.output import check_writable, write_text
 from thplab.cli.scenario_argument import find_scenario
 from thplab.compare.tolerances import Judgement
@@ -48,6 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="a kernel image, or debian:6.12; may be given several times",
     )
+    add_time_limit(parser)
     parser.add_argument(
         "--all",
         dest="everything",
@@ -67,7 +68,7 @@ def execute(options: argparse.Namespace) -> int:
     check_writable(options.output)
     verifications: list[Verification] = []
     for kernel in options.kernels:
-        found = _verify_on(scenarios, kernel)
+        found = _verify_on(scenarios, kernel, options.time_limit)
         verifications.extend(found)
         if options.format == "table" and options.output is None:
             sys.stdout.write(_text(found, everything=options.everything))
@@ -93,9 +94,11 @@ def _library() -> list[Scenario]:
     return fitting
 
 
-def _verify_on(scenarios: Sequence[Scenario], kernel: str) -> list[Verification]:
+def _verify_on(
+    scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
+) -> list[Verification]:
     note(f"{len(scenarios)} scenarios on {kernel} ...", only_if_watched=True)
-    runs = vm.run_batch(scenarios, kernel)
+    runs = vm.run_batch(scenarios, kernel, time_limit)
     return [
         verify(scenario, model.run(scenario, run.design, traits=run.traits), run)
         for scenario, run in zip(scenarios, runs, strict=True)

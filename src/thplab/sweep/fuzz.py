@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -49,7 +50,13 @@ class FuzzReport(msgspec.Struct, kw_only=True):
     findings: list[Finding]
 
 
-def fuzz(kernel: str, count: int, seed: int, progress: Callable[[int], None]) -> FuzzReport:
+def fuzz(
+    kernel: str,
+    count: int,
+    seed: int,
+    progress: Callable[[int], None],
+    time_limit: float | None = None,
+) -> FuzzReport:
     """Run random scenarios in batches, and reduce each that shows a difference.
 
     Args:
@@ -57,19 +64,21 @@ def fuzz(kernel: str, count: int, seed: int, progress: Callable[[int], None]) ->
         count: how many.
         seed: of the series: the same seed gives the same scenarios.
         progress: called with how many are done.
+        time_limit: see :func:`thplab.backends.vm.run_batch`.
 
     Raises:
         InputError: the kernel cannot be booted here.
     """
+    try_all = functools.partial(_try_all, kernel=kernel, time_limit=time_limit)
     report = FuzzReport(kernel=kernel, seed=seed, count=count, figures=0, findings=[])
     for start in range(0, count, _BATCH):
         numbers = range(start, min(start + _BATCH, count))
         scenarios = [random_scenario(seed, number) for number in numbers]
-        outcomes = _try_all(scenarios, kernel)
+        outcomes = try_all(scenarios)
         for number, scenario, outcome in zip(numbers, scenarios, outcomes, strict=True):
             report.figures += outcome.agreed
             if outcome.lines:
-                report.findings.append(_reduce(number, scenario, outcome.lines, kernel))
+                report.findings.append(_reduce(number, scenario, outcome.lines, try_all))
         progress(numbers.stop)
     return report
 
@@ -82,13 +91,15 @@ class _Outcome:
         self.lines = lines
 
 
-def _try_all(scenarios: Sequence[Scenario], kernel: str) -> list[_Outcome]:
+def _try_all(
+    scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
+) -> list[_Outcome]:
     """Each scenario on both sides; one that brings the guest down does not keep the rest from running."""
     outcomes: list[_Outcome] = []
     while len(outcomes) < len(scenarios):
         rest = scenarios[len(outcomes) :]
         try:
-            runs, failure = vm.run_batch(rest, kernel), None
+            runs, failure = vm.run_batch(rest, kernel, time_limit), None
         except KernelRunError as error:
             runs, failure = error.runs, error
         outcomes.extend(
@@ -115,13 +126,18 @@ def _differences(verification: Verification) -> list[str]:
     return [*lines, *verification.warnings]
 
 
-def _reduce(number: int, scenario: Scenario, lines: list[str], kernel: str) -> Finding:
+def _reduce(
+    number: int,
+    scenario: Scenario,
+    lines: list[str],
+    try_all: Callable[[Sequence[Scenario]], list[_Outcome]],
+) -> Finding:
     """Make it small, keeping at least one figure that differed at the start."""
     wanted = {line.split(":")[1] for line in lines if ":" in line}
     seen: dict[str, list[str]] = {}
 
     def failing(candidates: Sequence[Scenario]) -> list[bool]:
-        outcomes = _try_all(candidates, kernel)
+        outcomes = try_all(candidates)
         for candidate, outcome in zip(candidates, outcomes, strict=True):
             if any(line.split(":")[1] in wanted for line in outcome.lines if ":" in line):
                 seen[scenario_toml(candidate)] = outcome.lines
