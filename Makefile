@@ -4,6 +4,7 @@
 #   PYTHON=python3.12   the Python to use (default: python3)
 #   COVERAGE=1          have `make test` measure the branches of the model, and fail below the threshold
 #   PYTEST_ARGS="-k x"  passed on to pytest
+#   THPLAB_KERNELS=DIR  where kernels to boot are (default: ../shared/kernels)
 #   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
 
 SHELL := /bin/bash
@@ -17,6 +18,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
 PURE := PYTHONPATH=src
+
+KERNELS := $(or $(THPLAB_KERNELS),../shared/kernels)
+DESIGNS_OF_KERNELS := split_queue list_lru
 
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 STALE := rm -rf build src/thplab.egg-info
@@ -32,16 +36,20 @@ demo: $(VENV)/.installed ## what each design does to huge pages on the other nod
 
 test: test-compiled test-pure ## the tests, compiled and interpreted
 
-# Kernels are looked for in THPLAB_KERNELS (default: ../shared/kernels).
 test-vm: $(VENV)/.installed $(VENV)/.test $(VENV)/.vm ## the tests that boot kernels in virtual machines (minutes)
 	$(PURE) $(PYTEST) -m vm
 
+# The kernels side by side: a guest in software emulation keeps one processor busy.
 verify-vm: $(VENV)/.installed $(VENV)/.vm ## the library and 50 random scenarios on both kernels (minutes)
-	@for design in split_queue list_lru; do \
-		kernel="$${THPLAB_KERNELS:-../shared/kernels}/bzImage-$$design"; \
-		$(BIN)/thplab verify --kernel "$$kernel"; \
-		$(BIN)/thplab fuzz --kernel "$$kernel" --count 50; \
+	@for design in $(DESIGNS_OF_KERNELS); do \
+		test -e "$(KERNELS)/bzImage-$$design" || { \
+			echo "no kernel $(KERNELS)/bzImage-$$design: set THPLAB_KERNELS to a folder that has it" >&2; exit 2; }; \
 	done
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(DESIGNS_OF_KERNELS:%=verify-vm-%)
+
+verify-vm-%:
+	@$(BIN)/thplab verify --kernel "$(KERNELS)/bzImage-$*"
+	@$(BIN)/thplab fuzz --kernel "$(KERNELS)/bzImage-$*" --count 50
 
 # The installed package. Without a compiler it is the source, which test-pure runs anyway.
 test-compiled: $(VENV)/.installed $(VENV)/.test
