@@ -213,3 +213,66 @@ def test_without_an_anon_vma_there_is_nothing_to_unmap() -> None:
     assert machine.huge_memory.split_folio(folio)
     machine.lru.folio_put(folio)
     assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed
+
+
+@pytest.mark.parametrize("part", [UPPER, FULL_MASK])
+def test_what_goes_from_an_mlocked_region_takes_the_mark_of_the_folio(part: int) -> None:
+    """munlock_vma_folio(); so a child's pages of zeros become the zero page after the parent has gone."""
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    vma.locked = True
+    assert machine.memory.populate(task, vma, 0, FULL_MASK)
+    folio = folio_at(vma, 0)
+    assert folio.flags & PG_MLOCKED
+    child = machine.fork(task, "child").mm.vmas["memory"]
+    machine.memory.zap(vma, 0, part)
+    assert not folio.flags & PG_MLOCKED
+    machine.exit(task)
+    assert split(machine, folio)
+    assert owners(child, 0) == {"folio": 0, "base": 0, "zero": HUGE}
+
+
+def test_a_page_that_an_mlocked_region_keeps_is_kept_for_those_after_it() -> None:
+    """The walk comes to the parent first; the child's entries find a page that is mlocked."""
+    machine = small_machine()
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    vma.locked = True
+    assert machine.memory.populate(task, vma, 0, FULL_MASK)
+    folio = folio_at(vma, 0)
+    child = machine.fork(task, "child").mm.vmas["memory"]
+    assert split(machine, folio)
+    assert owners(vma, 0)["base"] == owners(child, 0)["base"] == HUGE
+
+
+def test_mlock_copies_what_a_fork_shares_and_writes_nothing() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1, mask=LOWER)
+    child = machine.fork(task, "child")
+    theirs = child.mm.vmas["memory"]
+    folio = folio_at(vma, 0)
+    theirs.locked = True
+    assert machine.memory.populate(child, theirs, 0, FULL_MASK)
+    assert owners(theirs, 0) == {"folio": 0, "base": HUGE, "zero": 0}
+    assert machine.memory.populate(task, vma, 0, FULL_MASK)
+    assert vma.slots[0] is folio
+    assert folio.zeros == UPPER
+    assert check(machine) == []
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_the_scan_of_6_12_splits_an_mlocked_folio_of_zeros(skips: bool) -> None:
+    machine = small_machine()
+    machine.khugepaged.max_ptes_none = 0
+    machine.huge_memory.scan_skips_mlocked = skips
+    task = start(machine)
+    vma = mmap(machine, task, 1)
+    vma.locked = True
+    assert machine.memory.populate(task, vma, 0, FULL_MASK)
+    folio = folio_at(vma, 0)
+    folio.get()
+    assert machine.huge_memory.split_queued(folio) is not skips
+    machine.lru.folio_put(folio)
+    assert owners(vma, 0)["base"] == (0 if skips else HUGE)

@@ -99,8 +99,10 @@ def pretended(scenarios: Sequence[Scenario], wrong: str) -> list[Run]:
 
 
 def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
-        del kernel
+    def run_batch(
+        scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
+    ) -> list[Run]:
+        del kernel, time_limit
         return pretended(scenarios, "thp_split_pmd")
 
     monkeypatch.setattr(vm, "run_batch", run_batch)
@@ -123,8 +125,10 @@ def test_a_kernel_that_dies_of_one_scenario_still_runs_the_rest(
 ) -> None:
     """The fourth one kills it, whenever it is tried."""
 
-    def run_batch(scenarios: Sequence[Scenario], kernel: str) -> list[Run]:
-        del kernel
+    def run_batch(
+        scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
+    ) -> list[Run]:
+        del kernel, time_limit
         deadly = [place for place, one in enumerate(scenarios) if one.name == "fuzz-7-3"]
         if not deadly:
             return pretended(scenarios, "oom_kill")

@@ -17,7 +17,8 @@ __all__ = ["Region", "Task", "TaskDied"]
 
 _TOP = 0x5000_0000_0000
 _GAP = 1 << 30
-_ALIGNMENT = 2 << 20
+_UNIT = 840 * (2 << 20)
+"""A multiple of 1 to 8 huge pages: interleaving goes by the address, and so begins with its first node."""
 
 
 class TaskDied(Exception):
@@ -125,7 +126,7 @@ class Task:
         Below all others, as mmap(2) places it: khugepaged goes through them by address. The gap keeps
         neighbours from becoming one VMA.
         """
-        address = (self._lowest - _GAP - size) & -_ALIGNMENT
+        address = (self._lowest - _GAP - size) // _UNIT * _UNIT
         self.command(Operation.MAP, address, size)
         self._lowest = address
         self.regions[name] = Region(address, size)

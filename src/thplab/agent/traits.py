@@ -16,6 +16,7 @@ from thplab.scenario.observation import RegionFigures
 
 __all__ = ["probe_traits"]
 
+_CGROUP = "/thplab-traits"
 _TASK = "probe"
 _CHILD = "probe-child"
 _REGION = "heap"
@@ -27,22 +28,28 @@ def probe_traits(base: Path, tunables: Tunables) -> dict[str, bool]:
     """The traits of :attr:`thplab.scenario.observation.Run.traits` that could be found out.
 
     Args:
-        base: the cgroup that the probing task goes into.
+        base: the cgroup below which the probe may make its own.
         tunables: by which huge pages are switched on.
     """
     tunables.set(THP / "enabled", "always")
     traits = {}
-    for name, steps, region in (
-        ("pt_reclaim", _discard_and_touch_again(), _TASK),
-        ("reuse_large_folio", _write_after_a_fork(), _TASK),
+    for name, steps, has_it in (
+        ("pt_reclaim", _discard_and_touch_again(), _has_a_huge_page),
+        ("reuse_large_folio", _write_after_a_fork(), _has_no_page_of_its_own),
+        ("scan_skips_mlocked", _scan_an_mlocked_one(), _has_a_huge_page),
     ):
-        seen = _try(base, tunables, steps, f"{region}.{_REGION}")
-        if seen is None:
-            continue
-        huge = sum(node.huge or 0 for node in seen.nodes)
-        own = sum(node.base or 0 for node in seen.nodes)
-        traits[name] = huge == 1 if name == "pt_reclaim" else own == 0
+        seen = _try(base, tunables, steps)
+        if seen is not None:
+            traits[name] = has_it(seen)
     return traits
+
+
+def _has_a_huge_page(region: RegionFigures) -> bool:
+    return any(node.huge for node in region.nodes)
+
+
+def _has_no_page_of_its_own(region: RegionFigures) -> bool:
+    return not any(node.base for node in region.nodes)
 
 
 def _discard_and_touch_again() -> list[schema.Step]:
@@ -68,19 +75,29 @@ def _write_after_a_fork() -> list[schema.Step]:
     ]
 
 
-def _try(
-    base: Path, tunables: Tunables, steps: list[schema.Step], region: str
-) -> RegionFigures | None:
-    """The region after the steps; None if one of them was refused."""
+def _scan_an_mlocked_one() -> list[schema.Step]:
+    """Whether the shrinker splits a huge page of zeros although it is mlocked."""
+    return [
+        schema.Set(file="shrink_underused", value=1),
+        schema.Set(file="khugepaged/max_ptes_none", value=0),
+        schema.Map(task=_TASK, region=_REGION, size=_SIZE, thp="hugepage"),
+        schema.Lock(task=_TASK, region=_REGION),
+        schema.Shrink(cgroup=_CGROUP, node=online_nodes()[0], count=1),
+    ]
+
+
+def _try(base: Path, tunables: Tunables, steps: list[schema.Step]) -> RegionFigures | None:
+    """The task's region after the steps; None if one of them was refused."""
     hierarchy = Hierarchy(base)
     tasks = {_TASK: Task.start(_TASK, [], 1000)}
     try:
-        hierarchy.attach("/", tasks[_TASK].pid)
+        hierarchy.make({_CGROUP: schema.Cgroup()})
+        hierarchy.attach(_CGROUP, tasks[_TASK].pid)
         observer = Observer(len(online_nodes()), hierarchy, [])
         performer = Performer(tasks, hierarchy, tunables, observer)
         if any(performer.perform(step) for step in steps):
             return None
-        return observer.observe("probe", tasks.values()).regions.get(region)
+        return observer.observe("probe", tasks.values()).regions.get(f"{_TASK}.{_REGION}")
     finally:
         for task in tasks.values():
             task.kill()

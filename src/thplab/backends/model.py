@@ -104,6 +104,7 @@ def _run_steps(
 def _take_traits(machine: Machine, traits: Mapping[str, bool]) -> None:
     machine.memory.pt_reclaim = traits.get("pt_reclaim", True)
     machine.memory.reuse_large_folio = traits.get("reuse_large_folio", True)
+    machine.huge_memory.scan_skips_mlocked = traits.get("scan_skips_mlocked", True)
 
 
 def build_machine(scenario: Scenario, queue: Callable[[Machine], DeferredSplitQueue]) -> Machine:

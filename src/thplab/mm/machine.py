@@ -116,7 +116,7 @@ class Machine:
     def fork(self, parent: Task, name: str) -> Task:
         """fork(2): the child shares all memory until one of them writes."""
         child = self.start(name, parent.memcg, parent.oom_score_adj)
-        child.policy = None if parent.policy is None else parent.policy.dup()
+        child.policy = parent.policy
         child.cpu_nid = parent.cpu_nid
         copy_mm(self, parent, child)
         return child

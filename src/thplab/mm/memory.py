@@ -13,7 +13,7 @@ from thplab.mm.interval_tree import cut_vma
 from thplab.mm.memcontrol import ObjCgroup
 from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
 from thplab.mm.mm_struct import PteMap, Task, Vma
-from thplab.mm.rmap import add_mapped
+from thplab.mm.rmap import add_mapped, munlock_vma_folio
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -63,7 +63,7 @@ class Memory:
         policy = self.policy(task, vma)
         if policy is None:
             return task.cpu_nid
-        return policy.preferred_nid(task.cpu_nid, index if vma.policy is not None else -1)
+        return policy.preferred_nid(task.cpu_nid, index)
 
     # Faults
 
@@ -73,6 +73,17 @@ class Memory:
         Args:
             zeros: what is written leaves them all zero.
         """
+        return self._write_fault(task, vma, slot, mask, zeros, True)
+
+    def populate(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
+        """populate_vma_page_range(), for mlock(2): a write fault each, for the region is private and
+        writable (FOLL_WRITE). So what a fork shares is copied, but nothing is written.
+        """
+        return self._write_fault(task, vma, slot, mask, True, False)
+
+    def _write_fault(
+        self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool, stored: bool
+    ) -> bool:
         here = vma.slots[slot]
         if here is None:
             whole = (
@@ -99,20 +110,14 @@ class Memory:
                 lock.unlock()
             else:
                 here.not_exclusive = 0
+                if not stored:
+                    return True
                 if zeros:
                     here.zeros |= mask
                 else:
                     here.zeros = self._without(here.zeros, mask)
                 return True
-        return self._touch_ptes(task, vma, slot, mask, zeros)
-
-    def populate(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
-        """populate_vma_page_range(), for mlock(2): fault in what is missing; nothing is written.
-
-        What no page is there for gets zeros (a write fault: the region is private and writable).
-        """
-        missing = mask & ~self._present(vma, slot)
-        return self.touch(task, vma, slot, missing, True) if missing else True
+        return self._touch_ptes(task, vma, slot, mask, zeros, stored)
 
     def _without(self, mask: int, taken: int) -> int:
         """Bulk work asks for the same difference again and again: let the results share memory."""
@@ -127,7 +132,9 @@ class Memory:
     _last_taken: int = 0
     _last_result: int = 0
 
-    def _touch_ptes(self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool) -> bool:
+    def _touch_ptes(
+        self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool, stored: bool
+    ) -> bool:
         """handle_pte_fault() for each page of the mask."""
         missing = mask
         shared = 0
@@ -140,7 +147,7 @@ class Memory:
                 missing &= ~hit
                 others = self._to_copy(owner, entry, hit)
                 shared |= others
-                if isinstance(owner, Folio):
+                if stored and isinstance(owner, Folio):
                     written = hit & ~others
                     owner.zeros = owner.zeros | written if zeros else owner.zeros & ~written
             entry = entry.next
@@ -193,14 +200,14 @@ class Memory:
     def _fault_interleaved(
         self, task: Task, vma: Vma, slot: i64, mask: int, policy: Mempolicy
     ) -> bool:
-        """Page by page in turn: by place for a region's policy, by allocation for a task's."""
+        """Page by page in turn, by place."""
         turns: dict[int, int] = {}
         rest = mask
         while rest:
             bit = rest & -rest
             rest &= ~bit
             place = slot * HPAGE_PMD_NR + (bit.bit_length() - 1)
-            nid = policy.preferred_nid(task.cpu_nid, place if vma.policy is not None else -1)
+            nid = policy.preferred_nid(task.cpu_nid, place)
             turns[int(nid)] = turns.get(int(nid), 0) | bit
         for chosen in sorted(turns):
             if not self._fault_from(task, vma, slot, turns[chosen], chosen):
@@ -284,6 +291,7 @@ class Memory:
                 vma.slots[slot] = None
                 vma.mm.nr_anon -= HPAGE_PMD_NR
                 machine.rmap.folio_remove_rmap_pmd(here)
+                munlock_vma_folio(vma, here)
                 lock.unlock()
                 machine.lru.folio_put(here)
                 return
@@ -317,6 +325,7 @@ class Memory:
             return
         if isinstance(owner, Folio):
             self.machine.rmap.folio_remove_rmap_ptes(owner, hit)
+            munlock_vma_folio(vma, owner)
             to_put.append((owner, count))
         elif isinstance(owner, BasePages):
             self.machine.lru.unmap_base_pages(owner, hit)

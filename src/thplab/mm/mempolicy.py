@@ -16,24 +16,13 @@ MPOL_INTERLEAVE: Final = "interleave"
 
 
 class Mempolicy:
-    """struct mempolicy: a mode and the nodes that it is about.
-
-    Attributes:
-        il_prev: the node that interleaving took last, where it goes by allocations and not by place.
-    """
+    """struct mempolicy: a mode and the nodes that it is about."""
 
     def __init__(self, mode: str, nodes: list[int]) -> None:
         if mode != MPOL_LOCAL and not nodes:
             raise ValueError(f"policy {mode} needs nodes")
         self.mode: str = mode
         self.nodes: list[int] = sorted(nodes)
-        self.il_prev: i64 = self.nodes[-1] if self.nodes else 0
-
-    def dup(self) -> Mempolicy:
-        """mpol_dup(): a forked task takes turns of its own, from where its parent is."""
-        copy = Mempolicy(self.mode, self.nodes)
-        copy.il_prev = self.il_prev
-        return copy
 
     def nodemask(self) -> list[int] | None:
         """policy_nodemask(): the only nodes that may be used, or None for any."""
@@ -44,19 +33,12 @@ class Mempolicy:
 
         Args:
             here: the node of the task's CPU.
-            index: the allocation's place in its region, in units of its own size (interleaving
-                goes by it); -1 where the policy is the task's.
+            index: the allocation's place in its region, in units of its own size. Interleaving goes by it,
+                be the policy the region's or the task's (get_vma_policy()); the region begins at a
+                multiple of all nodes, which an address from mmap(2) need not do.
         """
         if self.mode == MPOL_PREFERRED:
             return self.nodes[0]
         if self.mode == MPOL_INTERLEAVE:
-            if index >= 0:
-                return self.nodes[index % len(self.nodes)]
-            return self._next_interleaved()
+            return self.nodes[index % len(self.nodes)]
         return here
-
-    def _next_interleaved(self) -> i64:
-        """interleave_nodes(): the next node after the last one taken."""
-        following = [nid for nid in self.nodes if nid > self.il_prev]
-        self.il_prev = following[0] if following else self.nodes[0]
-        return self.il_prev

@@ -16,6 +16,7 @@ from thplab.cpu.ops import RMW
 from thplab.mm.folio import (
     FULL_MASK,
     HPAGE_PMD_NR,
+    PG_MLOCKED,
     PG_PARTIALLY_MAPPED,
     Folio,
     Mapped,
@@ -30,7 +31,14 @@ from thplab.mm.vmstat import (
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["AnonVma", "MigrationEntry", "Rmap", "add_mapped", "remove_mapped"]
+__all__ = [
+    "AnonVma",
+    "MigrationEntry",
+    "Rmap",
+    "add_mapped",
+    "munlock_vma_folio",
+    "remove_mapped",
+]
 
 
 def add_mapped(pages: Mapped, mask: int) -> int:
@@ -89,6 +97,15 @@ class MigrationEntry:
         self.entry: PteMap = entry
         self.pmd: bool = pmd
         self.part: bool = part
+
+
+def munlock_vma_folio(vma: Vma, folio: Folio) -> None:
+    """munlock_vma_folio(): whatever goes from an mlocked region, the folio counts as mlocked no longer.
+
+    That is so for any part of a large folio, and when its PMD becomes page table entries.
+    """
+    if vma.locked:
+        folio.clear_flag(PG_MLOCKED)
 
 
 def entry_within(vma: Vma, slot: i64, folio: Folio, mask: int) -> PteMap | None:
@@ -217,6 +234,7 @@ class Rmap:
                 if split_pmd:
                     self.machine.vmstat.count(THP_SPLIT_PMD)
                 self.folio_remove_rmap_pmd(folio)
+                munlock_vma_folio(vma, folio)
                 entry = PteMap(folio, FULL_MASK, None)
                 vma.slots[slot] = entry
                 found.append(MigrationEntry(vma, entry, not split_pmd, False))
@@ -226,6 +244,7 @@ class Rmap:
                 if entry is not None:
                     dropped = entry.mask.bit_count()
                     self._remove_one_by_one(folio, entry.mask)
+                    munlock_vma_folio(vma, folio)
                     found.append(MigrationEntry(vma, entry, False, mask != FULL_MASK))
             if entry is not None:
                 entry.migrating = True

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Random scenarios whose every figure is exact on a real kernel.
 
-Only steps whose outcome the steps alone decide: faults, discards, unmaps, fork, exit, moves between
+Only steps whose outcome the steps alone decide: faults, discards, unmaps, mlock, fork, exit, moves between
 cgroups, rmdir, the shrinker's own file, tunables of huge pages, limits far away, and memory.reclaim of
 a cgroup that never had memory. No node ever runs short, so nothing is reclaimed by itself.
 """
@@ -100,9 +100,12 @@ class _Author:
         return schema.Task(cgroup=self._random.choice(_LEAVES), policy=policy)
 
     def _policy(self) -> schema.Policy:
-        node = self._random.randrange(_NODES)
-        mode: Literal["bind", "preferred"] = self._random.choice(("bind", "preferred"))
-        return schema.Policy(mode=mode, nodes=(node,))
+        mode: Literal["bind", "preferred", "interleave"] = self._random.choice(
+            ("bind", "bind", "preferred", "preferred", "interleave")
+        )
+        if mode == "interleave":
+            return schema.Policy(mode=mode, nodes=tuple(range(_NODES)))
+        return schema.Policy(mode=mode, nodes=(self._random.randrange(_NODES),))
 
     def _add_step(self) -> None:
         """Add a step that can be carried out; each attempt draws anew."""
@@ -116,6 +119,7 @@ class _Author:
             self._unmap,
             self._unmap,
             self._advise,
+            self._lock,
             self._fork,
             self._exit,
             self._move_task,
@@ -217,6 +221,10 @@ class _Author:
         task, region, _size = self._random.choice(self._regions)
         advice: Literal["hugepage", "nohugepage"] = self._random.choice(("hugepage", "nohugepage"))
         return schema.Advise(task=task, region=region, advice=advice)
+
+    def _lock(self) -> schema.AnyStep:
+        task, region, _size = self._random.choice(self._regions)
+        return schema.Lock(task=task, region=region, locked=self._random.random() < 0.7)
 
     def _fork(self) -> schema.AnyStep | None:
         if not self._live:
