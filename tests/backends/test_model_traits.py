@@ -138,3 +138,12 @@ def test_zeros_over_data_leave_a_page_of_zeros() -> None:
     end = seen(steps)
     assert region(end).zero == 256
     assert region(end).nodes[1].base == 0
+
+
+@pytest.mark.parametrize(("splits", "zero", "base"), [(True, 255, 1), (False, 0, 256)])
+def test_before_6_12_a_split_leaves_pages_of_zeros_as_they_are(
+    splits: bool, zero: int, base: int
+) -> None:
+    steps = [touch(FIRST), discard(UPPER), schema.Shrink(cgroup="/a", node=1, count=1)]
+    end = region(seen(steps, {"splits_underused": splits}))
+    assert (end.zero, end.nodes[1].base) == (zero, base)

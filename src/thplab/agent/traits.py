@@ -32,7 +32,7 @@ def probe_traits(base: Path, tunables: Tunables) -> dict[str, bool]:
         tunables: by which huge pages are switched on.
     """
     tunables.set(THP / "enabled", "always")
-    traits = {}
+    traits = {"splits_underused": (THP / "shrink_underused").exists()}
     for name, steps, has_it in (
         ("pt_reclaim", _discard_and_touch_again(), _has_a_huge_page),
         ("reuse_large_folio", _write_after_a_fork(), _has_no_page_of_its_own),

@@ -67,11 +67,11 @@ def newest_package(names: str, release: str) -> str:
     Raises:
         InputError: there is none.
     """
-    pattern = re.compile(rf"linux-image-{re.escape(release)}\.\d+(?:\+deb\d+)?-amd64")
+    pattern = re.compile(rf"linux-image-{re.escape(release)}\.\d+(?:-\d+)?(?:\+deb\d+)?-amd64")
     found = [name for name in names.split() if pattern.fullmatch(name)]
     if not found:
         raise InputError(
-            f"apt knows no package linux-image-{release}...-amd64; add Debian {release}'s suite "
+            f"apt knows no package linux-image-{release}...-amd64; add the suite that has it "
             "(on Debian 12, bookworm-backports or -security) to apt's sources and run apt-get update"
         )
     return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])

@@ -49,6 +49,7 @@ def examine() -> Iterator[Finding]:
         _python_build,
         _qemu,
         _vng,
+        _file,
         _virtiofsd,
         _kernels,
         _kvm,
@@ -90,6 +91,16 @@ def _vng() -> Finding:
     return Finding("vng", "--kernel", "good", path)
 
 
+def _file() -> Finding:
+    """Vng reads the release of an image by one of the two."""
+    path = find_program("file") or find_program("strings")
+    if path is None:
+        return Finding(
+            "file", "--kernel", "missing", "neither file nor strings", "apt install file"
+        )
+    return Finding("file", "--kernel", "good", path)
+
+
 def _virtiofsd() -> Finding:
     path = find_program("virtiofsd") or next((p for p in _VIRTIOFSD if Path(p).is_file()), None)
     if path is None:
@@ -110,10 +121,15 @@ def _kvm() -> Finding:
     qemu = find_program(_QEMU)
     images = kernels_in_folder() or sorted(Path("/boot").glob("vmlinuz-*"))
     remedy = "use a machine with virtualisation; without it guests are emulated, 10 s a boot"
+    if not Path("/dev/kvm").exists():
+        return Finding("KVM", "--kernel", "slower", "no /dev/kvm", remedy)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return Finding("KVM", "--kernel", "slower", "no /dev/kvm for this user", remedy)
+        remedy = "join the group kvm (as root: adduser USER kvm), and log in again"
+        return Finding("KVM", "--kernel", "slower", "/dev/kvm is not for this user", remedy)
     if qemu is None or not images:
-        return Finding("KVM", "--kernel", "slower", "/dev/kvm is there; not tried", remedy)
+        return Finding(
+            "KVM", "--kernel", "slower", "/dev/kvm is there; not tried: nothing to boot", remedy
+        )
     verdict = try_kvm(qemu, images[0])
     if verdict.works:
         return Finding("KVM", "--kernel", "good", f"it booted {images[0].name}")

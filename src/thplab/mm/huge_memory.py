@@ -70,11 +70,13 @@ class HugeMemory:
     Attributes:
         scan_skips_mlocked: the shrinker leaves an mlocked folio alone that is not partly mapped. 6.12 does
             not yet, and 7.2 does.
+        zero_page_at_split: a split gives pages of zeros the shared zero page (6.12).
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.scan_skips_mlocked: bool = True
+        self.zero_page_at_split: bool = True
         self.thp: ThpSettings = ThpSettings()
 
     # Faults
@@ -250,7 +252,9 @@ class HugeMemory:
         machine = self.machine
         nr_pages = folio.nr_pages
         # A page that an mlocked region got back stays a page, for all that map it after that.
-        zeros = 0 if folio.flags & PG_MLOCKED else folio.zeros
+        zeros = folio.zeros
+        if folio.flags & PG_MLOCKED or not self.zero_page_at_split:
+            zeros = 0
         objcg = folio.objcg
         kept: i64 = 0
         if entries:

@@ -109,6 +109,8 @@ class Run(msgspec.Struct, kw_only=True):
     pt_reclaim: MADV_DONTNEED frees empty page tables, so that a huge page fits in again (6.14).
     reuse_large_folio: a write after a fork keeps a page of a large folio, if no other task maps
         any page of it (6.15); before, it is always copied, unless a PMD maps the whole.
+    splits_underused: the shrinker splits huge pages that are mostly zeros, and a split gives pages of
+        zeros the shared zero page (6.12).
     scan_skips_mlocked: the shrinker leaves an mlocked huge page alone that is not partly mapped; 6.12
         splits it if it is underused.
     """
