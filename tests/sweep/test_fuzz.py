@@ -99,13 +99,11 @@ def pretended(scenarios: Sequence[Scenario], wrong: str) -> list[Run]:
 
 
 def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run_batch(
-        scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
-    ) -> list[Run]:
+    def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
         del kernel, time_limit
         return pretended(scenarios, "thp_split_pmd")
 
-    monkeypatch.setattr(vm, "run_batch", run_batch)
+    monkeypatch.setattr(vm, "run_each", run_each)
     report = fuzz("bzImage", 12, 7, lambda _done: None)
     with_exit = [
         number
@@ -120,21 +118,21 @@ def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -
     assert report.figures > 500
 
 
-def test_a_kernel_that_dies_of_one_scenario_still_runs_the_rest(
+def test_a_scenario_that_brings_the_kernel_down_is_a_finding(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The fourth one kills it, whenever it is tried."""
+    """The fourth one does, whenever it is tried."""
 
-    def run_batch(
+    def run_each(
         scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
-    ) -> list[Run]:
+    ) -> list[Run | KernelRunError]:
         del kernel, time_limit
-        deadly = [place for place, one in enumerate(scenarios) if one.name == "fuzz-7-3"]
-        if not deadly:
-            return pretended(scenarios, "oom_kill")
-        raise KernelRunError("it panicked", runs=pretended(scenarios[: deadly[0]], "oom_kill"))
+        return [
+            KernelRunError("it panicked") if one.name == "fuzz-7-3" else run
+            for one, run in zip(scenarios, pretended(scenarios, "oom_kill"), strict=True)
+        ]
 
-    monkeypatch.setattr(vm, "run_batch", run_batch)
+    monkeypatch.setattr(vm, "run_each", run_each)
     monkeypatch.setattr("thplab.sweep.fuzz.reduce_scenario", lambda scenario, _failing: scenario)
     report = fuzz("bzImage", 6, 7, lambda _done: None)
     (finding,) = [finding for finding in report.findings if finding.number == 3]

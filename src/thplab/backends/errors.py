@@ -16,10 +16,18 @@ class KernelRunError(ThplabError):
         problem: what happened.
         kernel_log: the file that holds what the kernel said, "" if it said nothing.
         runs: the scenarios that were complete before, in their order.
+        begun: the agent had got as far as the scenarios.
     """
 
-    def __init__(self, problem: str, kernel_log: str = "", runs: list[Run] | None = None) -> None:
+    def __init__(
+        self,
+        problem: str,
+        kernel_log: str = "",
+        runs: list[Run] | None = None,
+        begun: bool = True,
+    ) -> None:
         super().__init__(f"{problem}; the kernel's log is {kernel_log}" if kernel_log else problem)
         self.problem = problem
         self.kernel_log = kernel_log
         self.runs = runs or []
+        self.begun = begun

@@ -16,7 +16,7 @@ from thplab.backends.kernel_log import Complaints, find_complaints, keep_kernel_
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Host, Scenario, Wait
 
-__all__ = ["TIME_LIMITS", "run", "run_batch"]
+__all__ = ["TIME_LIMITS", "run", "run_each"]
 
 TIME_LIMITS = {"kvm": 60.0, "tcg": 240.0}
 """Seconds for a boot, or for one scenario, by how the guest runs; what a scenario waits comes on top."""
@@ -26,14 +26,23 @@ hundred boots; it has nothing to do with what is measured."""
 
 
 def run(scenario: Scenario, kernel: str, time_limit: float | None = None) -> Run:
-    """Run one scenario. See :func:`run_batch`."""
-    return run_batch([scenario], kernel, time_limit)[0]
+    """Run one scenario. See :func:`run_each`.
+
+    Raises:
+        KernelRunError: the guest did not get through.
+    """
+    (outcome,) = run_each([scenario], kernel, time_limit)
+    if isinstance(outcome, KernelRunError):
+        raise outcome
+    return outcome
 
 
-def run_batch(
+def run_each(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None = None
-) -> list[Run]:
+) -> list[Run | KernelRunError]:
     """Run scenarios on one kernel: those that need the same machine share a boot.
+
+    One that brings the guest down does not keep the rest from running, in another boot.
 
     Args:
         scenarios: what to run; each has cgroups and processes of its own.
@@ -42,23 +51,43 @@ def run_batch(
             ended; None: :data:`TIME_LIMITS`.
 
     Returns:
-        The Runs, in the order of the scenarios.
+        For each scenario, in their order, its Run, or what happened instead.
 
     Raises:
         InputError: something that is needed is missing; it names the remedy.
-        KernelRunError: the guest did not get through.
+        KernelRunError: the first guest did not get as far as its first scenario.
     """
     image = find_kernel(kernel)
-    runs: dict[int, Run] = {}
+    outcomes: dict[int, Run | KernelRunError] = {}
     for host, places in _by_machine(scenarios).items():
-        try:
-            finished = _boot(image, host, [scenarios[place] for place in places], time_limit)
-        except KernelRunError as error:
-            runs.update(zip(places, error.runs, strict=False))
-            done = [runs[place] for place in sorted(runs)]
-            raise KernelRunError(error.problem, error.kernel_log, done) from error
-        runs.update(zip(places, finished, strict=True))
-    return [runs[place] for place in range(len(scenarios))]
+        left = places
+        while left:
+            failure = None
+            try:
+                done = _boot(image, host, [scenarios[place] for place in left], time_limit)
+            except KernelRunError as error:
+                if not error.begun and not outcomes:
+                    raise
+                failure, done = error, error.runs
+            outcomes.update(zip(left, done, strict=False))
+            left = left[len(done) :]
+            if failure is not None:
+                left = _blame(failure, left, outcomes)
+    return [outcomes[place] for place in range(len(scenarios))]
+
+
+def _blame(
+    failure: KernelRunError, left: list[int], outcomes: dict[int, Run | KernelRunError]
+) -> list[int]:
+    """Note a failure with the scenario that it came in; what is still to be run."""
+    if not failure.begun:
+        outcomes.update(dict.fromkeys(left, failure))
+        return []
+    if left:
+        outcomes[left[0]] = failure
+    else:  # it came when all were complete: the last one's Run is told
+        failure.runs[-1].warnings.append(str(failure))
+    return left[1:]
 
 
 def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
@@ -125,7 +154,9 @@ def _collect(
         run.notes.append(f"the kernel's log is {kept}")
         runs.append(run)
     if len(runs) < count or not work.done.exists():
-        raise KernelRunError(f"{image.name}: {_why(work, end)}", str(kept), runs)
+        raise KernelRunError(
+            f"{image.name}: {_why(work, end)}", str(kept), runs, begun=facts is not None
+        )
     return runs
 
 

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from thplab.backends import model, vm
+from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import memory_shortage
 from thplab.cli.kernel_runs import add_time_limit, note
 from thplab.cli.output import check_writable, write_text
 from thplab.cli.scenario_argument import find_scenario
 from thplab.compare.tolerances import Judgement
-from thplab.compare.verify import Verification, verify
+from thplab.compare.verify import Verification, not_verified, verify
 from thplab.scenario.library import library_files
 from thplab.scenario.loader import load
 from thplab.scenario.schema import Scenario
@@ -98,11 +99,14 @@ def _verify_on(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
 ) -> list[Verification]:
     note(f"{len(scenarios)} scenarios on {kernel} ...", only_if_watched=True)
-    runs = vm.run_batch(scenarios, kernel, time_limit)
-    return [
-        verify(scenario, model.run(scenario, run.design, traits=run.traits), run)
-        for scenario, run in zip(scenarios, runs, strict=True)
-    ]
+    verifications = []
+    for scenario, run in zip(scenarios, vm.run_each(scenarios, kernel, time_limit), strict=True):
+        if isinstance(run, KernelRunError):
+            verifications.append(not_verified(scenario, kernel, str(run)))
+        else:
+            model_run = model.run(scenario, run.design, traits=run.traits)
+            verifications.append(verify(scenario, model_run, run))
+    return verifications
 
 
 def _text(verifications: Iterable[Verification], *, everything: bool) -> str:
@@ -111,7 +115,10 @@ def _text(verifications: Iterable[Verification], *, everything: bool) -> str:
         counts = one.counts
         summary = ", ".join(f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind])
         verdict = "FAILED" if one.failed else "agrees"
-        lines.append(f"{verdict}  {one.scenario} on {one.kernel} ({one.design}): {summary}")
+        design = f" ({one.design})" if one.design else ""
+        lines.append(
+            f"{verdict}  {one.scenario} on {one.kernel}{design}: {summary or 'no figures'}"
+        )
         shown = one.figures if everything else one.differences[:_SHOWN]
         for figure in shown:
             values = f"model {_value(figure.model)}, kernel {_value(figure.kernel)}"

@@ -16,7 +16,7 @@ from thplab.compare.tolerances import Judgement, judge
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
-__all__ = ["Verification", "VerifiedFigure", "verify"]
+__all__ = ["Verification", "VerifiedFigure", "not_verified", "verify"]
 
 _MODEL, _KERNEL = 0, 1
 
@@ -41,7 +41,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         scenario: its name.
         kernel: the title of the kernel's column.
-        design: which design the kernel was found to have, and the model used.
+        design: which design the kernel was found to have, and the model used; "" if it was not found.
         warnings: what the model or the kernel complained about.
         failed_claims: the claims of the scenario that did not hold, with whose they are.
     """
@@ -99,6 +99,19 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
         + tuple(_complaints(comparison.columns[_KERNEL].warnings, "kernel")),
         failed_claims=tuple(claims),
         notes=tuple(kernel_run.notes),
+    )
+
+
+def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
+    """What is left to say of a scenario that brought the kernel down: it failed, and how."""
+    return Verification(
+        scenario=scenario.name,
+        kernel=kernel,
+        design="",
+        figures=(),
+        warnings=tuple(_complaints([problem], "kernel")),
+        failed_claims=(),
+        notes=(),
     )
 
 

@@ -64,7 +64,7 @@ def fuzz(
         count: how many.
         seed: of the series: the same seed gives the same scenarios.
         progress: called with how many are done.
-        time_limit: see :func:`thplab.backends.vm.run_batch`.
+        time_limit: see :func:`thplab.backends.vm.run_each`.
 
     Raises:
         InputError: the kernel cannot be booted here.
@@ -94,23 +94,14 @@ class _Outcome:
 def _try_all(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
 ) -> list[_Outcome]:
-    """Each scenario on both sides; one that brings the guest down does not keep the rest from running."""
-    outcomes: list[_Outcome] = []
-    while len(outcomes) < len(scenarios):
-        rest = scenarios[len(outcomes) :]
-        try:
-            runs, failure = vm.run_batch(rest, kernel, time_limit), None
-        except KernelRunError as error:
-            runs, failure = error.runs, error
-        outcomes.extend(
-            _hold(scenario, run) for scenario, run in zip(rest[: len(runs)], runs, strict=True)
-        )
-        if failure is not None and len(outcomes) < len(scenarios):
-            outcomes.append(_Outcome(0, [f"the kernel did not get through: {failure}"]))
-    return outcomes
+    """Each scenario on both sides."""
+    runs = vm.run_each(scenarios, kernel, time_limit)
+    return [_hold(scenario, run) for scenario, run in zip(scenarios, runs, strict=True)]
 
 
-def _hold(scenario: Scenario, kernel_run: Run) -> _Outcome:
+def _hold(scenario: Scenario, kernel_run: Run | KernelRunError) -> _Outcome:
+    if isinstance(kernel_run, KernelRunError):
+        return _Outcome(0, [f"the kernel did not get through: {kernel_run}"])
     verification = verify(
         scenario, model.run(scenario, kernel_run.design, traits=kernel_run.traits), kernel_run
     )
