@@ -10,6 +10,7 @@ from thplab.scenario.schema import Scenario, Size
 
 GIB = Size(1 << 30)
 HUGE = 2 << 20
+TWO_NODES = schema.Host(nodes=(GIB, GIB))
 
 
 def partly_mapped(region: str, node: int, count: int) -> list[schema.AnyStep]:
