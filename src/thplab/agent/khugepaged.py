@@ -4,8 +4,9 @@
 Long sleeps alone do not do it. With no address space to scan, khugepaged sleeps without a timeout and
 makes a pass as soon as the first one registers; and it is stopped and started again, with a pass at
 the start, when huge pages are switched off and on. So an idle process is registered before all
-others whose address space is vast and empty: 8 huge pages are looked at in a pass, and there are half
-a million, so no pass ever gets to a scenario's tasks.
+others whose address space is vast and all but empty: 8 huge pages are looked at in a pass, and there are
+half a million, so no pass ever gets to a scenario's tasks. One page at its far end is touched, for
+khugepaged passes over a VMA that never had a fault (no anon_vma; __thp_vma_allowable_orders()).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from thplab.agent.system_calls import MADV_HUGEPAGE
+from thplab.agent import system_calls
 from thplab.agent.task import Region, Task
 from thplab.agent.task_process import Operation
 from thplab.agent.tunables import THP, Tunables
+from thplab.observe.page_census import BASE_PAGE
 
 __all__ = ["Parking", "wait_until_khugepaged_sleeps"]
 
@@ -43,7 +45,9 @@ class Parking:
         self._tunables.set(THP / "enabled", "always")
         anchor = self._anchor = Task.start("anchor", [], -999)
         region = _map_vast(anchor)
-        anchor.command(Operation.MADVISE, region.address, region.size, MADV_HUGEPAGE)
+        anchor.command(Operation.MADVISE, region.address, region.size, system_calls.MADV_NOHUGEPAGE)
+        anchor.command(Operation.TOUCH, region.address + region.size - BASE_PAGE, BASE_PAGE, 1)
+        anchor.command(Operation.MADVISE, region.address, region.size, system_calls.MADV_HUGEPAGE)
         self._tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _MILLISECS)
         self._tunables.set(THP / "khugepaged/scan_sleep_millisecs", _MILLISECS)
         wait_until_khugepaged_sleeps()
@@ -70,8 +74,8 @@ def _map_vast(anchor: Task) -> Region:
     """As much as a host with strict overcommit lets be mapped."""
     for size in (_VAST, _VAST >> 5):
         with contextlib.suppress(OSError):
-            return anchor.new_region("never touched", size)
-    return anchor.new_region("never touched", _VAST >> 10)
+            return anchor.new_region("vast", size)
+    return anchor.new_region("vast", _VAST >> 10)
 
 
 def wait_until_khugepaged_sleeps(proc: Path = Path("/proc")) -> None:
