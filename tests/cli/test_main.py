@@ -288,3 +288,11 @@ def test_an_interrupt_is_status_130_and_leaves_nothing(tmp_path: Path) -> None:
     assert process.returncode == 130
     assert complaint == "thplab: interrupted\n"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "soon", "nan", "inf"])
+def test_a_time_limit_is_a_number_of_seconds(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "cover-letter", "--kernel", "bzImage", "--time-limit", text])
+    assert ended.value.code == 2
+    assert "give a number of seconds above 0" in capsys.readouterr().err

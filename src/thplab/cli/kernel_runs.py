@@ -45,9 +45,12 @@ def add_time_limit(parser: argparse._ActionsContainer) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds above 0")
     return seconds
 
 
