@@ -10,6 +10,8 @@ import pytest
 
 from tests.backends.scenes import REFERENCE
 from thplab.backends import vm
+from thplab.scenario.library import library_dir
+from thplab.scenario.loader import load
 from thplab.scenario.observation import Observation, Run
 
 pytestmark = pytest.mark.vm
@@ -96,3 +98,11 @@ def test_the_kernel_complains_of_nothing(runs: dict[str, Run]) -> None:
 def test_the_run_says_how_the_guest_ran(runs: dict[str, Run]) -> None:
     for run in runs.values():
         assert any("KVM" in note for note in run.notes)
+
+
+def test_memory_min_holds_whatever_ran_before(new_kernel: Path) -> None:
+    """An OOM kill makes kswapd give its node up, and then nobody would look at the protection."""
+    scenario = load(library_dir() / "memory-protection.toml")
+    for run in vm.run_each([scenario] * 3, str(new_kernel)):
+        assert isinstance(run, Run)
+        assert run.observations[-1].regions["kept.heap"].nodes[0].huge == 32

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from thplab.agent.cgroups import Hierarchy
+from thplab.agent.kswapd import revive_kswapd
 from thplab.agent.observer import Observer
 from thplab.agent.probe import Verdict
 from thplab.agent.steps import Performer, policy_words
@@ -68,6 +69,7 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
     )
     try:
         run.notes.extend(_set_thp(scenario.host.thp, tunables))
+        revive_kswapd(base, range(nodes))
         _compact_memory()
         hierarchy.make(scenario.cgroups)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])

@@ -14,6 +14,7 @@ from typing import Literal
 __all__ = [
     "MADV_COLLAPSE",
     "MADV_DONTNEED",
+    "MADV_FREE",
     "MADV_HUGEPAGE",
     "MADV_NOHUGEPAGE",
     "die_with_parent",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 MADV_DONTNEED = 4
+MADV_FREE = 8
 MADV_HUGEPAGE = 14
 MADV_NOHUGEPAGE = 15
 MADV_COLLAPSE = 25

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Having kswapd at work on each node when a scenario begins, whatever ran before (mm/vmscan.c).
+
+kswapd gives a node up after 16 failures, as they come with an OOM kill there, until somebody reclaims
+something of it. With the multi-generational LRU it is kswapd alone that has memory.min and memory.low
+computed (lru_gen_age_node()): without it direct reclaim does not know of a new cgroup's protection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from thplab.agent import system_calls
+from thplab.agent.cgroups import Hierarchy
+from thplab.agent.task import Task
+from thplab.agent.task_process import Operation
+from thplab.scenario import schema
+
+__all__ = ["revive_kswapd"]
+
+_CGROUP = "/thplab-kswapd"
+_SIZE = 4 << 20
+
+
+def revive_kswapd(base: Path, nodes: Iterable[int]) -> None:
+    """Reclaim a little of each node, which takes no swap: pages that were given back lazily (MADV_FREE).
+
+    A kernel without memory.reclaim (5.19), or without a memory controller, is left as it is.
+
+    Args:
+        base: the cgroup below which this may make its own.
+        nodes: their ids.
+    """
+    hierarchy = Hierarchy(base)
+    if not hierarchy.has_memory:
+        return
+    task = Task.start("kswapd", [], 1000)
+    try:
+        hierarchy.make({_CGROUP: schema.Cgroup()})
+        hierarchy.attach(_CGROUP, task.pid)
+        for node in nodes:
+            region = task.new_region(f"node {node}", _SIZE)
+            place = (region.address, region.size)
+            task.command(Operation.MBIND, *place, system_calls.policy_mode("bind"), 1 << node)
+            task.command(Operation.MADVISE, *place, system_calls.MADV_NOHUGEPAGE)
+            task.command(Operation.TOUCH, *place, 1)
+            task.command(Operation.MADVISE, *place, system_calls.MADV_FREE)
+            with contextlib.suppress(OSError):  # EAGAIN: less than that, which is enough
+                hierarchy.write(_CGROUP, "memory.reclaim", str(_SIZE // 2))
+    finally:
+        task.kill()
+        hierarchy.remove_all()
