@@ -45,7 +45,7 @@ class Observer:
         fold_per_cpu_counters()
         self._vmstat = vmstat_events()
         self._mthp = read_mthp()
-        self._others = [_node_anon(node) for node in range(nodes)]
+        self._others = [read_node_meminfo(node) for node in range(nodes)]
         self._others_in_root = self._memory("/") if "/" in self._cgroups else {}
 
     def observe(self, label: str, tasks: Iterable[Task]) -> Observation:
@@ -84,12 +84,13 @@ class Observer:
         }
 
     def _node(self, node: int) -> NodeFigures:
-        anon, huge = _node_anon(node)
-        others_anon, others_huge = self._others[node]
+        figures = read_node_meminfo(node)
+        others = self._others[node]
+        huge = figures.get("AnonHugePages")
         return NodeFigures(
-            free=read_node_meminfo(node)["MemFree"],
-            anon=anon - others_anon,
-            huge=None if huge is None or others_huge is None else huge - others_huge,
+            free=figures["MemFree"],
+            anon=figures["AnonPages"] - others["AnonPages"],
+            huge=None if huge is None else huge - others["AnonHugePages"],
         )
 
     def _cgroup_figures(self) -> dict[str, list[CgroupFigures]]:
@@ -140,12 +141,6 @@ class Observer:
             if task.alive()
             for name, region in task.regions.items()
         }
-
-
-def _node_anon(node: int) -> tuple[int, int | None]:
-    """Bytes of anonymous memory on a node, and of that in huge pages."""
-    figures = read_node_meminfo(node)
-    return figures["AnonPages"], figures.get("AnonHugePages")
 
 
 def _change(

@@ -48,7 +48,7 @@ def run_each(
         scenarios: what to run; each has cgroups and processes of its own.
         kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
         time_limit: seconds that a guest may take for its boot, and for each scenario, before it is
-            ended; None: :data:`TIME_LIMITS`.
+            ended; None: :data:`TIME_LIMITS`. What a scenario waits comes on top.
 
     Returns:
         For each scenario, in their order, its Run, or what happened instead.
@@ -128,7 +128,7 @@ def _run_guest(
         sum(step.seconds for step in scenario.steps if isinstance(step, Wait))
         for scenario in scenarios
     ]
-    patience = time_limit or TIME_LIMITS[accelerator] + max(waits, default=0)
+    patience = (time_limit or TIME_LIMITS[accelerator]) + max(waits, default=0)
     environment = [f"{name}={value}" for name, value in agent_environment().items()]
     command = ["env", *environment, *agent_command("--work", GUEST_WORK)]
     return guest.run(command, work.path, work.marks, patience)
