@@ -16,7 +16,8 @@ from mypy_extensions import i64
 
 from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
-from thplab.mm.folio import HPAGE_PMD_NR, HPAGE_PMD_ORDER, PAGE_SIZE, Folio
+from thplab.mm.folio import Folio
+from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_ORDER, PAGE_SIZE
 from thplab.mm.gfp import GFP_TRANSHUGE_LIGHT
 from thplab.mm.list_lru import ListLru
 from thplab.mm.machine import Machine

@@ -19,7 +19,8 @@ from hypothesis.stateful import (
 from tests.conformance.conftest import EXPECTED_WARNINGS
 from tests.mm.small import LOWER, UPPER, fill, small_machine
 from thplab.cpu.hook import H
-from thplab.mm.folio import FULL_MASK, PG_MLOCKED, Folio
+from thplab.mm.folio import PG_MLOCKED, Folio
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy

@@ -6,7 +6,8 @@ from __future__ import annotations
 from thplab import designs
 from thplab.cpu.hook import Watcher
 from thplab.cpu.list_head import ListHead, list_entries
-from thplab.mm.folio import FULL_MASK, Folio
+from thplab.mm.folio import Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
@@ -15,7 +16,7 @@ from thplab.mm.mm_struct import PteMap, Task, Vma
 MIB = 1 << 20
 LOWER = (1 << 256) - 1
 UPPER = FULL_MASK & ~LOWER
-HUGE = 512
+HUGE = int(HPAGE_PMD_NR)
 
 
 def small_machine(

@@ -16,7 +16,8 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.mm.folio import FULL_MASK, Folio
+from thplab.mm.folio import Folio
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_NORETRY
 from thplab.mm.invariants import check
 

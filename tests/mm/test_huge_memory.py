@@ -22,7 +22,6 @@ from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.census import census
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.folio import (
-    FULL_MASK,
     PG_HWPOISON,
     PG_LARGE_RMAPPABLE,
     PG_LRU,
@@ -31,6 +30,7 @@ from thplab.mm.folio import (
     PG_SWAPCACHE,
     Folio,
 )
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.gfp import (
     GFP_DIRECT_RECLAIM,
     GFP_KSWAPD_RECLAIM,

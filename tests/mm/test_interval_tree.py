@@ -18,7 +18,8 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.mm.folio import FULL_MASK, PG_PARTIALLY_MAPPED
+from thplab.mm.folio import PG_PARTIALLY_MAPPED
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.interval_tree import anon_vma_interval_tree, cut_vma
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine

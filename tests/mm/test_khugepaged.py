@@ -21,7 +21,8 @@ from tests.mm.small import (
 )
 from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.census import census
-from thplab.mm.folio import FULL_MASK, PG_MLOCKED
+from thplab.mm.folio import PG_MLOCKED
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.khugepaged import SCAN_RESULTS
 from thplab.mm.machine import Machine

@@ -23,7 +23,8 @@ from tests.mm.small import (
 )
 from thplab.cpu.errors import KernelBug
 from thplab.mm.census import census
-from thplab.mm.folio import FULL_MASK, PG_MLOCKED, BasePages, Folio
+from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.memory import lowest_bits
 from thplab.mm.mm_struct import PteMap

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mm.small import HUGE, small_machine, start
 from thplab.mm.census import census
-from thplab.mm.folio import FULL_MASK
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy

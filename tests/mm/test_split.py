@@ -20,7 +20,8 @@ from tests.mm.small import (
     touched,
 )
 from thplab.mm.census import census
-from thplab.mm.folio import FULL_MASK, PG_MLOCKED, BasePages, Folio
+from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.mm_struct import PteMap, Vma
 

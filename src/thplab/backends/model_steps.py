@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from thplab.mm.folio import HPAGE_PMD_NR, PAGE_SIZE, PG_MLOCKED, Folio
+from thplab.mm.folio import PG_MLOCKED, Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, PAGE_SIZE
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
@@ -23,7 +24,6 @@ from thplab.scenario.units import exact_size
 
 __all__ = ["ModelSteps"]
 
-ALL_BITS = (1 << int(HPAGE_PMD_NR)) - 1
 _DEAD = "the task is dead"
 
 
@@ -149,7 +149,7 @@ class ModelSteps:
             return ""
         results: dict[str, int] = {}
         for slot, mask in self._slots(step, vma):
-            if mask == ALL_BITS:
+            if mask == FULL_MASK:
                 result = self.machine.khugepaged.collapse(task, vma, slot, False)
                 results[result] = results.get(result, 0) + 1
         fine = ("succeed", "page_already_mapped_by_pmd")
@@ -328,7 +328,7 @@ def _mark_locked(vma: Vma, slot: int, locked: bool) -> None:
     here = vma.slots[slot]
     folio = here if isinstance(here, Folio) else None
     if folio is None and isinstance(here, PteMap) and isinstance(here.owner, Folio):
-        folio = here.owner if here.mask == ALL_BITS else None
+        folio = here.owner if here.mask == FULL_MASK else None
     if folio is None:
         return
     if locked:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER, Folio
+from thplab.mm.folio import Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.mm_struct import PteMap, Vma
 
 __all__ = ["Census", "census"]

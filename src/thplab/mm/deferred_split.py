@@ -14,7 +14,8 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import warn_once
 from thplab.cpu.list_head import ListHead
-from thplab.mm.folio import HPAGE_PMD_ORDER, PG_PARTIALLY_MAPPED, Folio
+from thplab.mm.folio import PG_PARTIALLY_MAPPED, Folio
+from thplab.mm.geometry import HPAGE_PMD_ORDER
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (
     SHRINKER_MEMCG_AWARE,

@@ -11,16 +11,13 @@ from thplab.cpu.errors import UseAfterFree
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.object import KernelObject
 from thplab.cpu.ops import RCU_LOAD
+from thplab.mm.geometry import order_mask
 
 if TYPE_CHECKING:
     from thplab.mm.memcontrol import MemCgroup, ObjCgroup
     from thplab.mm.rmap import AnonVma
 
 __all__ = [
-    "FULL_MASK",
-    "HPAGE_PMD_NR",
-    "HPAGE_PMD_ORDER",
-    "PAGE_SIZE",
     "PG_ANON",
     "PG_DEVICE_PRIVATE",
     "PG_HWPOISON",
@@ -35,13 +32,7 @@ __all__ = [
     "Mapped",
     "folio_memcg",
     "folio_memcg_charged",
-    "order_mask",
 ]
-
-PAGE_SIZE: Final[i64] = 4096
-HPAGE_PMD_ORDER: Final[i64] = 9
-HPAGE_PMD_NR: Final[i64] = 512
-FULL_MASK: Final = (1 << 512) - 1
 
 PG_LOCKED: Final[i64] = 1 << 0
 PG_LRU: Final[i64] = 1 << 1
@@ -52,13 +43,6 @@ PG_LARGE_RMAPPABLE: Final[i64] = 1 << 5
 PG_PARTIALLY_MAPPED: Final[i64] = 1 << 6
 PG_HWPOISON: Final[i64] = 1 << 7
 PG_DEVICE_PRIVATE: Final[i64] = 1 << 8
-
-_ORDER_MASKS: Final = [(1 << (1 << order)) - 1 for order in range(10)]
-
-
-def order_mask(order: i64) -> int:
-    """One bit for each base page of a folio of this order."""
-    return _ORDER_MASKS[order]
 
 
 @mypyc_attr(acyclic=True)
@@ -195,7 +179,7 @@ class Folio(Mapped):
 
     def page_mapped_mask(self) -> int:
         """The base pages that are mapped at all, by a PMD or by page table entries."""
-        return _ORDER_MASKS[self.order] if self.entire_mapcount else self.mapped
+        return order_mask(self.order) if self.entire_mapcount else self.mapped
 
 
 def folio_memcg(folio: Folio) -> MemCgroup | None:

@@ -10,9 +10,6 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.list_head import list_empty
 from thplab.cpu.spinlock import local_irq_disable, local_irq_enable
 from thplab.mm.folio import (
-    FULL_MASK,
-    HPAGE_PMD_NR,
-    HPAGE_PMD_ORDER,
     PG_ANON,
     PG_HWPOISON,
     PG_LARGE_RMAPPABLE,
@@ -23,6 +20,7 @@ from thplab.mm.folio import (
     BasePages,
     Folio,
 )
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import (
     GFP_DIRECT_RECLAIM,
     GFP_KSWAPD_RECLAIM,

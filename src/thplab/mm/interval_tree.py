@@ -12,7 +12,7 @@ from bisect import bisect_right
 
 from mypy_extensions import i64
 
-from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, order_mask
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.mm_struct import AnonVma, Vma, VmaPiece
 
 __all__ = ["anon_vma_interval_tree", "cut_vma"]
@@ -59,7 +59,7 @@ def anon_vma_interval_tree(anon_vma: AnonVma, slot: i64) -> list[tuple[Vma, int]
             piece = pieces[at]
             low = max(piece.first - start, 0)
             high = min(piece.end - start, HPAGE_PMD_NR)
-            mask = (order_mask(9) >> int(HPAGE_PMD_NR - high)) & ~((1 << int(low)) - 1)
+            mask = (FULL_MASK >> int(HPAGE_PMD_NR - high)) & ~((1 << int(low)) - 1)
             found.append((int(piece.first), int(piece.turn), vma, mask))
             at += 1
     found.sort(key=_place)

@@ -20,15 +20,8 @@ from mypy_extensions import i64
 from thplab.cpu.hook import H
 from thplab.cpu.list_head import LIST_POISON, list_entries
 from thplab.mm.deferred_split import QueueList
-from thplab.mm.folio import (
-    HPAGE_PMD_NR,
-    PG_LRU,
-    PG_PARTIALLY_MAPPED,
-    BasePages,
-    Folio,
-    Mapped,
-    order_mask,
-)
+from thplab.mm.folio import PG_LRU, PG_PARTIALLY_MAPPED, BasePages, Folio, Mapped
+from thplab.mm.geometry import HPAGE_PMD_NR, NR_ORDERS, order_mask
 from thplab.mm.list_lru import DEAD, ListLru
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import CSS_DYING, CSS_ONLINE, MemCgroup, ObjCgroup
@@ -313,7 +306,7 @@ class _Recount:
     def compare_queue(self) -> None:
         """Who is queued, where, and flagged; and the counter of the flagged ones."""
         design = self.machine.deferred_split
-        flagged = [0] * 10
+        flagged = [0] * int(NR_ORDERS)
         for folio in self.folios:
             if folio.flags & PG_PARTIALLY_MAPPED:
                 flagged[folio.order] += 1

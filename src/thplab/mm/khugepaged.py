@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.folio import (
-    FULL_MASK,
-    HPAGE_PMD_NR,
-    HPAGE_PMD_ORDER,
-    PG_MLOCKED,
-    BasePages,
-    Folio,
-)
+from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM
 from thplab.mm.mm_struct import PteMap, Task, Vma
 from thplab.mm.vmstat import (

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.folio import FULL_MASK, HPAGE_PMD_NR, PG_MLOCKED, BasePages, Folio, order_mask
+from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.interval_tree import cut_vma
 from thplab.mm.memcontrol import ObjCgroup
@@ -356,7 +357,7 @@ class Memory:
     def unmap_part(self, vma: Vma, slot: i64, mask: int) -> None:
         """munmap(2) of one run of pages of a slot: no huge page fits there any more."""
         self.zap(vma, slot, mask)
-        mask &= order_mask(9)
+        mask &= FULL_MASK
         vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | mask
         first = slot * HPAGE_PMD_NR
         lowest = (mask & -mask).bit_length() - 1

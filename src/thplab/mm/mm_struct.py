@@ -8,7 +8,8 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.spinlock import LockClass, SpinLock
-from thplab.mm.folio import HPAGE_PMD_NR, Folio, Mapped, order_mask
+from thplab.mm.folio import Folio, Mapped
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
 
@@ -101,7 +102,7 @@ class Vma:
         """The base pages that the region has in this slot: all 512, or fewer in the last one."""
         left = self.nr_pages - slot * HPAGE_PMD_NR
         if left >= HPAGE_PMD_NR:
-            return order_mask(9)
+            return FULL_MASK
         return (1 << int(left)) - 1
 
 

@@ -14,7 +14,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
-from thplab.mm.folio import PAGE_SIZE
+from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY, GFP_THISNODE
 from thplab.mm.vmstat import (
     ALLOCSTALL_NORMAL,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Node", "PageAllocator", "min_free_kbytes"]
 
-PAGEBLOCK_NR_PAGES: Final[i64] = 512
+PAGEBLOCK_NR_PAGES: Final[i64] = HPAGE_PMD_NR
 MIGRATE_PCPTYPES: Final[i64] = 3
 ZONE_LOCK: Final = LockClass("&zone->lock")
 DMA_END: Final = 16 << 20

@@ -7,9 +7,11 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from thplab.mm.geometry import PAGE_SIZE
+
 __all__ = ["PAGE_COUNTER_MAX", "PageCounter", "effective_protection"]
 
-PAGE_COUNTER_MAX: Final[i64] = (1 << 63) // 4096
+PAGE_COUNTER_MAX: Final[i64] = (1 << 63) // PAGE_SIZE
 
 
 class PageCounter:

@@ -13,14 +13,8 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.ops import RMW
-from thplab.mm.folio import (
-    FULL_MASK,
-    HPAGE_PMD_NR,
-    PG_MLOCKED,
-    PG_PARTIALLY_MAPPED,
-    Folio,
-    Mapped,
-)
+from thplab.mm.folio import PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio, Mapped
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.interval_tree import anon_vma_interval_tree
 from thplab.mm.mm_struct import AnonVma, PteMap, Vma
 from thplab.mm.vmstat import (

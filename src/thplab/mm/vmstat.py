@@ -7,6 +7,8 @@ from typing import Final
 
 from mypy_extensions import i64
 
+from thplab.mm.geometry import NR_ORDERS, PAGE_SIZE
+
 __all__ = [
     "ALLOCSTALL_NORMAL",
     "MTHP_STATS",
@@ -99,12 +101,10 @@ MTHP_STATS: Final = (
     "split_failed",
 )
 
-NR_ORDERS: Final[i64] = 10
-
 
 def mthp_size_name(order: i64) -> str:
     """The kernel's name of a size: "2048kB" for order 9."""
-    return f"{4 << order}kB"
+    return f"{(PAGE_SIZE << order) // 1024}kB"
 
 
 class _Counter:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from thplab.mm.census import census
-from thplab.mm.folio import PAGE_SIZE
+from thplab.mm.geometry import PAGE_SIZE
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_struct import Vma

@@ -9,7 +9,8 @@ from thplab.cpu.hook import H
 from thplab.cpu.list_head import ListHead
 from thplab.explore.core_check import Case, CheckFailed, World
 from thplab.mm.deferred_split import DeferredSplitQueue
-from thplab.mm.folio import FULL_MASK, Folio
+from thplab.mm.folio import Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
@@ -64,7 +65,7 @@ class MachineWorld(World):
         """A region of one huge page, charged to the cgroup, all of it written with data."""
         machine = self.machine
         machine.move_task(self.task, self.cgroup if memcg is None else memcg)
-        vma = machine.mmap(self.task, f"region {len(self.huge)}", 512)
+        vma = machine.mmap(self.task, f"region {len(self.huge)}", int(HPAGE_PMD_NR))
         machine.memory.touch(self.task, vma, 0, FULL_MASK, zeros=False)
         machine.move_task(self.task, self.root)
         folio = vma.slots[0]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from thplab.errors import InputError
 from thplab.explore.cases.machine_world import MachineCase, MachineWorld
-from thplab.mm.folio import FULL_MASK
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.shrinker import SHRINKER_MEMCG_AWARE, SHRINKER_NUMA_AWARE, ShrinkControl, Shrinker
 
 __all__ = ["CASES", "case_named"]
@@ -91,7 +91,7 @@ def _bit_clear_reparent(world: MachineWorld) -> Lanes:
 def _head_allocation_offline(world: MachineWorld) -> Lanes:
     machine = world.machine
     machine.move_task(world.task, world.cgroup)
-    vma = machine.mmap(world.task, "late", 512)
+    vma = machine.mmap(world.task, "late", int(HPAGE_PMD_NR))
 
     def fault() -> None:
         machine.memory.touch(world.task, vma, 0, FULL_MASK, zeros=False)

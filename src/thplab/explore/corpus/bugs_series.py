@@ -26,14 +26,8 @@ from thplab.explore.corpus.mutants_series import (
     QueueB14Fixed,
     QueueB15,
 )
-from thplab.mm.folio import (
-    FULL_MASK,
-    HPAGE_PMD_ORDER,
-    PG_ANON,
-    PG_DEVICE_PRIVATE,
-    PG_LARGE_RMAPPABLE,
-    Folio,
-)
+from thplab.mm.folio import PG_ANON, PG_DEVICE_PRIVATE, PG_LARGE_RMAPPABLE, Folio
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.khugepaged import SCAN_SUCCEED
 from thplab.mm.list_lru import ListLru
@@ -91,7 +85,7 @@ def _with_base_pages(world: MachineWorld) -> Vma:
     machine = world.machine
     thp = machine.huge_memory.thp
     thp.enabled = "never"
-    vma = machine.mmap(world.task, "small", 512)
+    vma = machine.mmap(world.task, "small", int(HPAGE_PMD_NR))
     machine.move_task(world.task, world.cgroup)
     machine.memory.touch(world.task, vma, 0, FULL_MASK, zeros=False)
     thp.enabled = "always"

@@ -11,7 +11,7 @@ from thplab.designs.split_queue_reparented import SplitQueueReparented
 from thplab.explore.cases.machine_world import MachineWorld
 from thplab.explore.corpus.bug import Bug, bug, promise
 from thplab.explore.corpus.mutants_shrinker import QueueB37, QueueB37Fixed, QueueB39
-from thplab.mm.folio import HPAGE_PMD_NR
+from thplab.mm.geometry import HPAGE_PMD_NR
 from thplab.mm.mempolicy import MPOL_BIND, Mempolicy
 from thplab.mm.shrinker import SHRINKER_MEMCG_AWARE, SHRINKER_NUMA_AWARE, ShrinkControl, Shrinker
 
@@ -54,7 +54,7 @@ def _at_the_limit(world: MachineWorld) -> Lanes:
     machine = world.machine
     world.map_queued()
     world.cgroup.memory.max = HPAGE_PMD_NR
-    small = machine.mmap(world.task, "small", 512)
+    small = machine.mmap(world.task, "small", int(HPAGE_PMD_NR))
     machine.move_task(world.task, world.cgroup)
     machine.huge_memory.thp.enabled = "never"
 
