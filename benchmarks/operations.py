@@ -16,12 +16,12 @@ from mypy_extensions import i64
 
 from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
-from thplab.mm.folio import Folio
 from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_ORDER, PAGE_SIZE
 from thplab.mm.gfp import GFP_TRANSHUGE_LIGHT
 from thplab.mm.list_lru import ListLru
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import Folio
 
 __all__ = ["Round"]
 

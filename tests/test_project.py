@@ -111,11 +111,11 @@ def test_imports_go_down_through_the_floors() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "import thplab.mm.folio",
-        "from thplab.mm.folio import Folio",
+        "import thplab.mm.mm_types",
+        "from thplab.mm.mm_types import Folio",
         "from thplab import mm",
         "def late():\n    from thplab.designs.list_lru import ListLruQueue\n",
-        "if TYPE_CHECKING:\n    from thplab.mm.folio import Folio\n",
+        "if TYPE_CHECKING:\n    from thplab.mm.mm_types import Folio\n",
     ],
 )
 def test_an_upward_import_is_found_wherever_it_stands(text: str, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from thplab.cpu.list_head import ListHead, list_add_tail, list_del_init, list_en
 from thplab.cpu.spinlock import IRQSAVE, LockClass, SpinLock
 from thplab.designs import DeferredSplitQueue
 from thplab.mm.deferred_split import QueueList
-from thplab.mm.folio import Folio
 from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Folio
 from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, SHRINKER_NUMA_AWARE, ShrinkControl
 
 

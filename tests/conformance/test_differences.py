@@ -18,7 +18,7 @@ from tests.mm.small import FailingWatcher, event, folio_at, halved, start, touch
 from thplab import designs
 from thplab.cpu.hook import BOOT_CPU, H, attach, detach
 from thplab.mm.census import census
-from thplab.mm.folio import Folio, folio_memcg
+from thplab.mm.mm_types import Folio, folio_memcg
 from thplab.mm.shrinker_debug import count_columns
 
 OLD = ["split_queue", "split_queue_reparented"]

@@ -20,10 +20,10 @@ from tests.mm.small import (
 from thplab import designs
 from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.census import census
-from thplab.mm.folio import PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
 
 MODES = ["on", "nokmem", "disabled"]

@@ -19,12 +19,11 @@ from hypothesis.stateful import (
 from tests.conformance.conftest import EXPECTED_WARNINGS
 from tests.mm.small import LOWER, UPPER, fill, small_machine
 from thplab.cpu.hook import H
-from thplab.mm.folio import PG_MLOCKED, Folio
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy
-from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.mm_types import Folio, PteMap, Task, Vma
 from thplab.mm.shrinker import ShrinkControl
 
 MASKS = st.sampled_from([FULL_MASK, UPPER, LOWER, 1, 0xFF << 200, UPPER >> 128, int("01" * 256, 2)])
@@ -128,13 +127,13 @@ class MachineStates(RuleBasedStateMachine):
         self.machine.khugepaged.collapse(task, vma, slot, daemon)
 
     @precondition(has_memory)
-    @rule(data=st.data(), slot=SLOT, locked=st.booleans())
-    def mlock(self, data: st.DataObject, slot: int, locked: bool) -> None:
-        _, vma = self.any_vma(data)
-        vma.locked = locked
-        here = vma.slots[slot]
-        if isinstance(here, Folio) and locked:
-            here.set_flag(PG_MLOCKED)
+    @rule(data=st.data(), locked=st.booleans())
+    def mlock(self, data: st.DataObject, locked: bool) -> None:
+        task, vma = self.any_vma(data)
+        if locked:
+            self.machine.mlock.do_mlock(task, vma)
+        else:
+            self.machine.mlock.munlock(vma)
 
     @rule(milliseconds=st.sampled_from([10_000, 50_000]))
     def time_passes(self, milliseconds: int) -> None:

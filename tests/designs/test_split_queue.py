@@ -9,9 +9,9 @@ from tests.mm.small import entries, folio_at, halved, small_machine, start
 from thplab.cpu.hook import H, Watcher
 from thplab.designs.split_queue import SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
-from thplab.mm.folio import Folio
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Folio
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 from thplab import designs
 from thplab.cpu.hook import Watcher
 from thplab.cpu.list_head import ListHead, list_entries
-from thplab.mm.folio import Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
-from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.mm_types import Folio, PteMap, Task, Vma
 
 MIB = 1 << 20
 LOWER = (1 << 256) - 1

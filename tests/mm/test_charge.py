@@ -16,10 +16,10 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.mm.folio import Folio
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_NORETRY
 from thplab.mm.invariants import check
+from thplab.mm.mm_types import Folio
 
 
 def test_a_huge_page_that_does_not_fit_falls_back_to_base_pages_that_do() -> None:
@@ -173,7 +173,7 @@ def test_without_the_memory_controller_nothing_is_charged() -> None:
     job.memory.max = 0
     folio = Folio(9, 0)
     assert machine.charges.charge_folio(folio, job, GFP_KERNEL, None)
-    assert machine.charges.charge_pages(job, 10, GFP_KERNEL, None)
+    assert machine.charges.try_charge(job, 10, GFP_KERNEL, None)
     machine.charges.uncharge_pages(job.objcg, 10)
     assert (folio.objcg, job.memory.usage) == (None, 0)
 

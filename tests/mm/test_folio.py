@@ -9,9 +9,8 @@ from tests.mm.small import HUGE, UPPER, halved, mmap, small_machine, start, touc
 from thplab.cpu.errors import UseAfterFree
 from thplab.cpu.hook import Watcher
 from thplab.mm.census import census
-from thplab.mm.folio import BasePages, Folio, folio_memcg
 from thplab.mm.geometry import FULL_MASK, order_mask
-from thplab.mm.mm_struct import Task
+from thplab.mm.mm_types import BasePages, Folio, Task, folio_memcg
 from thplab.mm.vmstat import (
     MTHP_STATS,
     THP_SPLIT_PAGE,

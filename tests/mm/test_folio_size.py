@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from thplab.cpu import hook
-from thplab.mm.folio import Folio
+from thplab.mm.mm_types import Folio
 
 COMPILED = str(hook.__file__).endswith(".so")
 

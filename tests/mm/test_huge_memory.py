@@ -21,7 +21,14 @@ from tests.mm.small import (
 from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.census import census
 from thplab.mm.deferred_split import DeferredSplitQueue
-from thplab.mm.folio import (
+from thplab.mm.geometry import FULL_MASK
+from thplab.mm.gfp import (
+    GFP_DIRECT_RECLAIM,
+    GFP_KSWAPD_RECLAIM,
+    GFP_NORETRY,
+)
+from thplab.mm.invariants import check
+from thplab.mm.mm_types import (
     PG_HWPOISON,
     PG_LARGE_RMAPPABLE,
     PG_LRU,
@@ -30,13 +37,6 @@ from thplab.mm.folio import (
     PG_SWAPCACHE,
     Folio,
 )
-from thplab.mm.geometry import FULL_MASK
-from thplab.mm.gfp import (
-    GFP_DIRECT_RECLAIM,
-    GFP_KSWAPD_RECLAIM,
-    GFP_NORETRY,
-)
-from thplab.mm.invariants import check
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 
 

@@ -18,12 +18,11 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.mm.folio import PG_PARTIALLY_MAPPED
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.interval_tree import anon_vma_interval_tree, cut_vma
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
-from thplab.mm.mm_struct import MmStruct, PteMap, Vma
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, MmStruct, PteMap, Vma
 
 PAGES = 4 * HUGE
 

@@ -13,12 +13,11 @@ from thplab.cpu.list_head import ListHead, list_add_tail, list_del_init
 from thplab.cpu.rcu import GracePeriod
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
-from thplab.mm.folio import PG_PARTIALLY_MAPPED, BasePages, Folio
 from thplab.mm.invariants import check
 from thplab.mm.list_lru import DEAD, ListLru, ListLruOne
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import CSS_ONLINE, MemCgroup
-from thplab.mm.mm_struct import PteMap
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Folio, PteMap
 
 
 def busy(design: str = "list_lru") -> Machine:

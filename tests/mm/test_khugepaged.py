@@ -21,12 +21,11 @@ from tests.mm.small import (
 )
 from thplab.cpu.hook import BOOT_CPU, attach, detach
 from thplab.mm.census import census
-from thplab.mm.folio import PG_MLOCKED
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.khugepaged import SCAN_RESULTS
 from thplab.mm.machine import Machine
-from thplab.mm.mm_struct import Task, Vma
+from thplab.mm.mm_types import PG_MLOCKED, Task, Vma
 
 
 def collapse(machine: Machine, task: Task, vma: Vma, slot: int = 0, daemon: bool = True) -> str:

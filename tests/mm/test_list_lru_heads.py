@@ -10,12 +10,12 @@ from thplab.cpu.errors import UseAfterFree
 from thplab.cpu.hook import BOOT_CPU, H, Watcher, attach, detach
 from thplab.cpu.list_head import ListHead
 from thplab.mm.deferred_split import NoQueue
-from thplab.mm.folio import Folio
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.invariants import check, check_list_lru
 from thplab.mm.list_lru import DEAD, ListLru
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
+from thplab.mm.mm_types import Folio
 from thplab.mm.shrinker import (
     SHRINKER_MEMCG_AWARE,
     SHRINKER_NUMA_AWARE,

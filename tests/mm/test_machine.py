@@ -11,10 +11,10 @@ import pytest
 from tests.mm.small import folio_at, halved, mmap, mthp, small_machine, start, touched
 from thplab import designs
 from thplab.mm.deferred_split import DeferredSplitQueue, NoQueue
-from thplab.mm.folio import Folio
 from thplab.mm.invariants import check
 from thplab.mm.list_lru import ListLru
 from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Folio
 from thplab.mm.shrinker import ShrinkControl
 
 

@@ -10,11 +10,11 @@ from thplab.cpu.errors import KernelBug, UseAfterFree
 from thplab.cpu.hook import BOOT_CPU, Watcher, attach, detach
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
-from thplab.mm.folio import Folio, folio_memcg, folio_memcg_charged
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup, memcg_kmem_id
+from thplab.mm.mm_types import Folio, folio_memcg
 
 
 def paths(machine: Machine, root: str = "/") -> list[str]:
@@ -260,15 +260,13 @@ def test_a_folios_cgroup_can_be_pinned() -> None:
     vma = touched(machine, task, 1)
     folio = vma.slots[0]
     assert isinstance(folio, Folio)
-    assert folio_memcg_charged(folio)
     refs = task.memcg.refcount
-    pinned = machine.memcg.get_mem_cgroup_from_folio(folio)
+    pinned = machine.charges.get_mem_cgroup_from_folio(folio)
     assert pinned is task.memcg
     assert pinned.refcount == refs + 1
     pinned.css_put()
     nobody = Folio(9, 0)
-    assert not folio_memcg_charged(nobody)
-    assert machine.memcg.get_mem_cgroup_from_folio(nobody) is machine.memcg.root
+    assert machine.charges.get_mem_cgroup_from_folio(nobody) is machine.memcg.root
     machine.memcg.root.css_put()
 
 
@@ -295,7 +293,7 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
                     obj.memcg = machine.memcg.root
 
     attach(Moving(), [BOOT_CPU])
-    pinned = machine.memcg.get_mem_cgroup_from_folio(folio)
+    pinned = machine.charges.get_mem_cgroup_from_folio(folio)
     detach()
     assert pinned is machine.memcg.root
 

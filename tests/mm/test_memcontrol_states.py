@@ -10,9 +10,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.mm.small import MIB
 from thplab.cpu.hook import H
 from thplab.mm.deferred_split import NoQueue
-from thplab.mm.folio import Folio
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import Folio
 
 UNLIMITED = 1 << 40
 

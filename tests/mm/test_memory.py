@@ -23,11 +23,10 @@ from tests.mm.small import (
 )
 from thplab.cpu.errors import KernelBug
 from thplab.mm.census import census
-from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.memory import lowest_bits
-from thplab.mm.mm_struct import PteMap
+from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap
 
 
 @given(st.integers(0, (1 << 40) - 1), st.integers(0, 45))

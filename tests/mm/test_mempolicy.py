@@ -11,7 +11,7 @@ from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy
-from thplab.mm.mm_struct import Task, Vma
+from thplab.mm.mm_types import Task, Vma
 
 
 def map_touched(

@@ -20,10 +20,10 @@ from tests.mm.small import (
     touched,
 )
 from thplab.mm.census import census
-from thplab.mm.folio import PG_LOCKED, PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
+from thplab.mm.mm_types import PG_LOCKED, PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.shrinker import ShrinkControl
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru"]

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mthp, small_machine, start, touched
-from thplab.mm.folio import PG_PARTIALLY_MAPPED, BasePages, Mapped
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Mapped
 from thplab.mm.rmap import add_mapped, remove_mapped
 
 

@@ -20,10 +20,9 @@ from tests.mm.small import (
     touched,
 )
 from thplab.mm.census import census
-from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
-from thplab.mm.mm_struct import PteMap, Vma
+from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap, Vma
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru", None]
 

@@ -102,7 +102,7 @@ def _run_steps(
 
 
 def _take_traits(machine: Machine, traits: Mapping[str, bool]) -> None:
-    machine.memory.pt_reclaim = traits.get("pt_reclaim", True)
+    machine.madvise.pt_reclaim = traits.get("pt_reclaim", True)
     machine.memory.reuse_large_folio = traits.get("reuse_large_folio", True)
     if not traits.get("splits_underused", True):
         machine.huge_memory.thp.shrink_underused = False

@@ -6,12 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from thplab.mm.folio import PG_MLOCKED, Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, PAGE_SIZE
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
-from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.mm_types import Task, Vma
 from thplab.mm.page_counter import PAGE_COUNTER_MAX
 from thplab.mm.shrinker_debug import shrinker_debugfs_scan
 from thplab.observe.machine import observe_machine
@@ -124,11 +123,10 @@ class ModelSteps:
         found = self._region(step)
         if found is None:
             return _DEAD
-        if found[1].locked:
-            return "refused: EINVAL (Invalid argument)"
-        dontneed = self.machine.memory.madvise_dontneed
+        dontneed = self.machine.madvise.dontneed
         for slot, mask in self._slots(step, found[1]):
-            dontneed(found[1], slot, mask)
+            if not dontneed(found[1], slot, mask):
+                return "refused: EINVAL (Invalid argument)"
         return ""
 
     def _unmap(self, step: schema.Unmap) -> str:
@@ -160,12 +158,10 @@ class ModelSteps:
         if found is None:
             return _DEAD
         task, vma = found
-        vma.locked = step.locked
-        for slot in range(len(vma.slots)):
-            missing = vma.slot_mask(slot) & ~vma.gone.get(slot, 0)
-            if step.locked and not self.machine.memory.populate(task, vma, slot, missing):
-                break
-            _mark_locked(vma, slot, step.locked)
+        if step.locked:
+            self.machine.mlock.do_mlock(task, vma)
+        else:
+            self.machine.mlock.munlock(vma)
         return ""
 
     def _move_pages(self, step: schema.MovePages) -> str:
@@ -321,17 +317,3 @@ def _policy(policy: schema.Policy | None) -> Mempolicy | None:
     if policy is None or policy.mode == "local":
         return None
     return Mempolicy(policy.mode, list(policy.nodes))
-
-
-def _mark_locked(vma: Vma, slot: int, locked: bool) -> None:
-    """PG_mlocked follows the region for folios that a PMD maps whole; partly mapped ones are left (mlock_folio())."""
-    here = vma.slots[slot]
-    folio = here if isinstance(here, Folio) else None
-    if folio is None and isinstance(here, PteMap) and isinstance(here.owner, Folio):
-        folio = here.owner if here.mask == FULL_MASK else None
-    if folio is None:
-        return
-    if locked:
-        folio.set_flag(PG_MLOCKED)
-    else:
-        folio.clear_flag(PG_MLOCKED)

@@ -10,7 +10,6 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.cpu.spinlock import IRQ, LockClass
 from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
-from thplab.mm.folio import PG_ANON, Folio, folio_memcg
 from thplab.mm.list_lru import (
     DEAD,
     LRU_REMOVED,
@@ -20,6 +19,7 @@ from thplab.mm.list_lru import (
     list_lru_isolate,
     list_lru_isolate_move,
 )
+from thplab.mm.mm_types import PG_ANON, Folio, folio_memcg
 from thplab.mm.shrinker import SHRINK_EMPTY, SHRINK_STOP, ShrinkControl
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
-from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.list_lru import (
     LRU_REMOVED,
     Isolate,
@@ -29,6 +28,7 @@ from thplab.mm.list_lru import (
     list_lru_isolate,
     list_lru_isolate_move,
 )
+from thplab.mm.mm_types import Folio, folio_memcg
 from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl, Shrinker
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from thplab.cpu.list_head import (
 from thplab.cpu.ops import READ, WRITE
 from thplab.cpu.spinlock import IRQSAVE, LockClass, SpinLock
 from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
-from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import Folio, folio_memcg
 from thplab.mm.shrinker import (
     SHRINK_STOP,
     SHRINKER_MEMCG_AWARE,

@@ -10,8 +10,8 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.list_head import list_del_init, list_splice_tail
 from thplab.cpu.spinlock import IRQ, IRQSAVE
 from thplab.designs.split_queue import DeferredSplit, SplitQueue
-from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import Folio, folio_memcg
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 
 if TYPE_CHECKING:

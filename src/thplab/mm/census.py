@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from mypy_extensions import i64
 
-from thplab.mm.folio import Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
-from thplab.mm.mm_struct import PteMap, Vma
+from thplab.mm.mm_types import Folio, PteMap, Vma
 
 __all__ = ["Census", "census"]
 

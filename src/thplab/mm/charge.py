@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
-from thplab.cpu.ops import CHARGE
-from thplab.mm.folio import Folio
+from thplab.cpu.ops import CHARGE, READ
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup
+from thplab.mm.mm_types import Folio, MmStruct
 from thplab.mm.page_counter import PageCounter
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
-    from thplab.mm.mm_struct import MmStruct
 
 __all__ = ["MAX_RECLAIM_RETRIES", "Charges"]
 
@@ -120,6 +119,20 @@ class Charges:
             memcg = parent
         return memcg.objcg
 
+    def get_mem_cgroup_from_folio(self, folio: Folio) -> MemCgroup:
+        """get_mem_cgroup_from_folio(): the folio's cgroup with a reference; the root if uncharged."""
+        rcu = self.machine.rcu
+        while True:
+            rcu.read_lock()
+            objcg = folio.objcg
+            if H.on and objcg is not None:
+                H.watcher.point(READ, objcg)
+            memcg = self.machine.memcg.root if objcg is None else objcg.memcg
+            got = memcg.css_tryget()
+            rcu.read_unlock()
+            if got:
+                return memcg
+
     def uncharge_folio(self, folio: Folio) -> None:
         """mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
         objcg = folio.objcg
@@ -128,10 +141,6 @@ class Charges:
         folio.objcg = None
         self.uncharge_pages(objcg, folio.nr_pages)
         self.machine.memcg.put_objcg(objcg)
-
-    def charge_pages(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct | None) -> bool:
-        """Charge base pages; the caller holds the objcg through them."""
-        return self.try_charge(memcg, nr_pages, gfp, mm)
 
     def uncharge_pages(self, objcg: ObjCgroup, nr_pages: i64) -> None:
         """uncharge_batch(): the page counters; not the reference."""

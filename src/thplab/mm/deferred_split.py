@@ -14,9 +14,9 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import warn_once
 from thplab.cpu.list_head import ListHead
-from thplab.mm.folio import PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.geometry import HPAGE_PMD_ORDER
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.shrinker import (
     SHRINKER_MEMCG_AWARE,
     SHRINKER_NUMA_AWARE,

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from thplab.mm.folio import BasePages, Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
-from thplab.mm.mm_struct import PteMap, Task, Vma, VmaPiece
+from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma, VmaPiece
 from thplab.mm.rmap import add_mapped
 
 if TYPE_CHECKING:

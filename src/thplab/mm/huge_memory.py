@@ -9,7 +9,16 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_empty
 from thplab.cpu.spinlock import local_irq_disable, local_irq_enable
-from thplab.mm.folio import (
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
+from thplab.mm.gfp import (
+    GFP_DIRECT_RECLAIM,
+    GFP_KSWAPD_RECLAIM,
+    GFP_NORETRY,
+    GFP_TRANSHUGE,
+    GFP_TRANSHUGE_LIGHT,
+)
+from thplab.mm.mlock import munlock_vma_folio
+from thplab.mm.mm_types import (
     PG_ANON,
     PG_HWPOISON,
     PG_LARGE_RMAPPABLE,
@@ -19,17 +28,11 @@ from thplab.mm.folio import (
     PG_SWAPCACHE,
     BasePages,
     Folio,
+    PteMap,
+    Task,
+    Vma,
 )
-from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
-from thplab.mm.gfp import (
-    GFP_DIRECT_RECLAIM,
-    GFP_KSWAPD_RECLAIM,
-    GFP_NORETRY,
-    GFP_TRANSHUGE,
-    GFP_TRANSHUGE_LIGHT,
-)
-from thplab.mm.mm_struct import PteMap, Task, Vma
-from thplab.mm.rmap import MigrationEntry, add_mapped, munlock_vma_folio
+from thplab.mm.rmap import MigrationEntry, add_mapped
 from thplab.mm.vmstat import (
     MTHP_STAT_ANON_FAULT_ALLOC,
     MTHP_STAT_ANON_FAULT_FALLBACK,

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from mypy_extensions import i64
 
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
-from thplab.mm.mm_struct import AnonVma, Vma, VmaPiece
+from thplab.mm.mm_types import AnonVma, Vma, VmaPiece
 
 __all__ = ["anon_vma_interval_tree", "cut_vma"]
 

@@ -20,12 +20,11 @@ from mypy_extensions import i64
 from thplab.cpu.hook import H
 from thplab.cpu.list_head import LIST_POISON, list_entries
 from thplab.mm.deferred_split import QueueList
-from thplab.mm.folio import PG_LRU, PG_PARTIALLY_MAPPED, BasePages, Folio, Mapped
 from thplab.mm.geometry import HPAGE_PMD_NR, NR_ORDERS, order_mask
 from thplab.mm.list_lru import DEAD, ListLru
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import CSS_DYING, CSS_ONLINE, MemCgroup, ObjCgroup
-from thplab.mm.mm_struct import Vma
+from thplab.mm.mm_types import PG_LRU, PG_PARTIALLY_MAPPED, BasePages, Folio, Mapped, Vma
 from thplab.mm.rmap import add_mapped
 
 __all__ = ["check", "check_list_lru"]

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM
-from thplab.mm.mm_struct import PteMap, Task, Vma
+from thplab.mm.mlock import mlock_vma_folio
+from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma
 from thplab.mm.vmstat import (
     THP_COLLAPSE_ALLOC,
     THP_COLLAPSE_ALLOC_FAILED,
@@ -174,7 +174,6 @@ class Khugepaged:
         """__collapse_huge_page_copy(): contents move, the old memory goes, a PMD maps the new."""
         machine = self.machine
         zeros = FULL_MASK
-        locked = vma.locked
         entry: PteMap | None = first
         while entry is not None:
             owner = entry.owner
@@ -187,8 +186,7 @@ class Khugepaged:
         folio.zeros = zeros
         folio.anon_vma = vma.anon_vma
         folio.index = slot * HPAGE_PMD_NR
-        if locked:
-            folio.set_flag(PG_MLOCKED)
+        mlock_vma_folio(vma, folio)
         lock = vma.mm.page_table_lock
         lock.lock()
         machine.rmap.folio_add_new_anon_rmap(folio)

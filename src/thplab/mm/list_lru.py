@@ -18,7 +18,7 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -31,8 +31,7 @@ from thplab.cpu.list_head import (
     list_splice,
 )
 from thplab.cpu.ops import READ
-from thplab.cpu.spinlock import IRQ, PLAIN, LockClass
-from thplab.mm.folio import Folio, folio_memcg
+from thplab.cpu.spinlock import IRQ, PLAIN, LockClass, Mutex
 from thplab.mm.list_lru_lock import ListLruLocking
 from thplab.mm.list_lru_one import (
     DEAD,
@@ -49,10 +48,11 @@ from thplab.mm.list_lru_one import (
     list_lru_isolate_move,
 )
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
+from thplab.mm.mm_types import Folio, folio_memcg
+from thplab.mm.shrink_control import ShrinkControl, Shrinker
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
-    from thplab.mm.shrinker import ShrinkControl, Shrinker
 
 __all__ = [
     "DEAD",
@@ -66,9 +66,12 @@ __all__ = [
     "ListLru",
     "ListLruMemcg",
     "ListLruOne",
+    "ListLrus",
     "list_lru_isolate",
     "list_lru_isolate_move",
 ]
+
+LIST_LRUS_MUTEX: Final = LockClass("list_lrus_mutex")
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -301,7 +304,7 @@ class ListLru(ListLruLocking):
         if allocated:
             return True
         # The folio may belong to an ancestor by now, which has its lists, or is the root.
-        memcg = self.machine.memcg.get_mem_cgroup_from_folio(folio)
+        memcg = self.machine.charges.get_mem_cgroup_from_folio(folio)
         made = self.memcg_allocated(memcg) or self._alloc_heads(memcg)
         memcg.css_put()
         return made
@@ -334,3 +337,30 @@ class ListLru(ListLruLocking):
         self.xa.erase(memcg.kmemcg_id)
         self.xa.lock.unlock_irq()
         self.machine.rcu.call(block)
+
+
+class ListLrus:
+    """memcg_list_lrus: the memcg-aware list_lrus, under list_lrus_mutex."""
+
+    def __init__(self) -> None:
+        self.mutex: Mutex = Mutex(LIST_LRUS_MUTEX)
+        self.lrus: list[ListLru] = []
+
+    def register(self, lru: ListLru) -> None:
+        """list_lru_register()."""
+        self.mutex.lock()
+        self.lrus.append(lru)
+        self.mutex.unlock()
+
+    def unregister(self, lru: ListLru) -> None:
+        """list_lru_unregister()."""
+        self.mutex.lock()
+        self.lrus.remove(lru)
+        self.mutex.unlock()
+
+    def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
+        """memcg_reparent_list_lrus()."""
+        self.mutex.lock()
+        for lru in self.lrus:
+            lru.reparent(memcg, parent)
+        self.mutex.unlock()

@@ -14,10 +14,10 @@ from thplab.cpu.spinlock import IRQ, IRQSAVE, PLAIN, LockClass
 from thplab.cpu.xarray import XArray
 from thplab.mm.list_lru_one import DEAD, DEFAULT_KEY, ListLruMemcg, ListLruNode, ListLruOne
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
+from thplab.mm.shrink_control import Shrinker
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
-    from thplab.mm.shrinker import Shrinker
 
 __all__ = ["ListLruLocking"]
 

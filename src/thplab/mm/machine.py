@@ -8,18 +8,19 @@ from collections.abc import Callable
 from mypy_extensions import i64
 
 from thplab.cpu.rcu import Rcu
-from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.mm.charge import Charges
 from thplab.mm.deferred_split import DeferredSplitQueue, NoQueue
 from thplab.mm.fork import copy_mm
 from thplab.mm.huge_memory import HugeMemory
 from thplab.mm.khugepaged import Khugepaged
-from thplab.mm.list_lru import ListLru
+from thplab.mm.list_lru import ListLrus
+from thplab.mm.madvise import Madvise
 from thplab.mm.memcontrol import MemCgroup, MemCgroupTree
 from thplab.mm.memory import Memory
 from thplab.mm.mempolicy import Mempolicy
 from thplab.mm.migrate import Migration
-from thplab.mm.mm_struct import Task, Vma
+from thplab.mm.mlock import Mlock
+from thplab.mm.mm_types import Task, Vma
 from thplab.mm.oom_kill import Oom
 from thplab.mm.page_alloc import PageAllocator
 from thplab.mm.rmap import Rmap
@@ -28,36 +29,7 @@ from thplab.mm.swap import Lru
 from thplab.mm.vmscan import Vmscan
 from thplab.mm.vmstat import VmStat
 
-__all__ = ["ListLrus", "Machine"]
-
-LIST_LRUS_MUTEX = LockClass("list_lrus_mutex")
-
-
-class ListLrus:
-    """memcg_list_lrus: the memcg-aware list_lrus, under list_lrus_mutex."""
-
-    def __init__(self) -> None:
-        self.mutex: Mutex = Mutex(LIST_LRUS_MUTEX)
-        self.lrus: list[ListLru] = []
-
-    def register(self, lru: ListLru) -> None:
-        """list_lru_register()."""
-        self.mutex.lock()
-        self.lrus.append(lru)
-        self.mutex.unlock()
-
-    def unregister(self, lru: ListLru) -> None:
-        """list_lru_unregister()."""
-        self.mutex.lock()
-        self.lrus.remove(lru)
-        self.mutex.unlock()
-
-    def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
-        """memcg_reparent_list_lrus()."""
-        self.mutex.lock()
-        for lru in self.lrus:
-            lru.reparent(memcg, parent)
-        self.mutex.unlock()
+__all__ = ["Machine"]
 
 
 class Machine:
@@ -94,6 +66,8 @@ class Machine:
         self.memory: Memory = Memory(self)
         self.huge_memory: HugeMemory = HugeMemory(self)
         self.khugepaged: Khugepaged = Khugepaged(self)
+        self.madvise: Madvise = Madvise(self)
+        self.mlock: Mlock = Mlock(self)
         self.migration: Migration = Migration(self)
         self.vmscan: Vmscan = Vmscan(self)
         self.oom: Oom = Oom(self)

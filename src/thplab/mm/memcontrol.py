@@ -10,16 +10,15 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.errors import KernelBug, UseAfterFree
 from thplab.cpu.hook import H
 from thplab.cpu.object import KernelObject
-from thplab.cpu.ops import RCU_USE, READ, WRITE
+from thplab.cpu.ops import RCU_USE, WRITE
 from thplab.cpu.rcu import RcuHead
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
 from thplab.mm.page_counter import PageCounter
+from thplab.mm.shrinker_info import ShrinkerInfo
 
 if TYPE_CHECKING:
-    from thplab.mm.folio import Folio
     from thplab.mm.machine import Machine
-    from thplab.mm.shrinker_info import ShrinkerInfo
 
 __all__ = [
     "CSS_DYING",
@@ -223,20 +222,6 @@ class MemCgroupTree:
     def from_id(self, memcg_id: i64) -> MemCgroup | None:
         """mem_cgroup_from_private_id(): under RCU."""
         return self.by_id[memcg_id] if memcg_id < len(self.by_id) else None
-
-    def get_mem_cgroup_from_folio(self, folio: Folio) -> MemCgroup:
-        """get_mem_cgroup_from_folio(): the folio's cgroup with a reference; the root if uncharged."""
-        rcu = self.machine.rcu
-        while True:
-            rcu.read_lock()
-            objcg = folio.objcg
-            if H.on and objcg is not None:
-                H.watcher.point(READ, objcg)
-            memcg = self.root if objcg is None else objcg.memcg
-            got = memcg.css_tryget()
-            rcu.read_unlock()
-            if got:
-                return memcg
 
     def iterate(self, root: MemCgroup) -> list[MemCgroup]:
         """mem_cgroup_iter() to its end: online cgroups, parents before children, in the order made."""

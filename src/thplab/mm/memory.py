@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.folio import PG_MLOCKED, BasePages, Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.interval_tree import cut_vma
 from thplab.mm.memcontrol import ObjCgroup
 from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
-from thplab.mm.mm_struct import PteMap, Task, Vma
-from thplab.mm.rmap import add_mapped, munlock_vma_folio
+from thplab.mm.mlock import mlock_vma_folio, munlock_vma_folio
+from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma
+from thplab.mm.rmap import add_mapped
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -39,13 +39,11 @@ class Memory:
     """Faults and unmapping of one machine.
 
     Attributes:
-        pt_reclaim: MADV_DONTNEED frees empty page tables (CONFIG_PT_RECLAIM, 6.14).
         reuse_large_folio: a write after a fork may keep a page of a large folio (CONFIG_MM_ID, 6.15).
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
-        self.pt_reclaim: bool = True
         self.reuse_large_folio: bool = True
 
     # Policies
@@ -96,8 +94,7 @@ class Memory:
             if whole and huge.thp_allowed(vma):
                 folio = huge.do_huge_pmd_anonymous_page(task, vma, slot)
                 if folio is not None:
-                    if vma.locked:
-                        folio.set_flag(PG_MLOCKED)
+                    mlock_vma_folio(vma, folio)
                     if not zeros:
                         folio.zeros = self._without(folio.zeros, mask)
                     return True
@@ -268,14 +265,6 @@ class Memory:
         lock.unlock()
 
     # Unmapping
-
-    def madvise_dontneed(self, vma: Vma, slot: i64, mask: int) -> None:
-        """madvise(MADV_DONTNEED) of one slot: since 6.14 an empty page table goes with its last entry,
-        if the range covers all of it (CONFIG_PT_RECLAIM).
-        """
-        self.zap(vma, slot, mask)
-        if self.pt_reclaim and mask & FULL_MASK == FULL_MASK:
-            vma.empty_tables.discard(int(slot))
 
     def zap(self, vma: Vma, slot: i64, mask: int) -> None:
         """zap_pmd_range() of one slot: the entries of `mask` go; then the memory's references."""

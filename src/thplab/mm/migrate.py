@@ -8,16 +8,9 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import list_empty
-from thplab.mm.folio import (
-    PG_LOCKED,
-    PG_LRU,
-    PG_PARTIALLY_MAPPED,
-    BasePages,
-    Folio,
-)
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_THISNODE
 from thplab.mm.memory import lowest_bits
-from thplab.mm.mm_struct import PteMap, Vma
+from thplab.mm.mm_types import PG_LOCKED, PG_LRU, PG_PARTIALLY_MAPPED, BasePages, Folio, PteMap, Vma
 from thplab.mm.vmstat import (
     THP_MIGRATION_FAIL,
     THP_MIGRATION_SPLIT,

@@ -9,7 +9,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import MPOL_BIND
-from thplab.mm.mm_struct import Task
+from thplab.mm.mm_types import Task
 from thplab.mm.vmstat import (
     OOM_KILL,
 )

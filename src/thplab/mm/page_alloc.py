@@ -16,13 +16,13 @@ from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
 from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY, GFP_THISNODE
+from thplab.mm.mm_types import MmStruct
 from thplab.mm.vmstat import (
     ALLOCSTALL_NORMAL,
 )
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
-    from thplab.mm.mm_struct import MmStruct
 
 __all__ = ["Node", "PageAllocator", "min_free_kbytes"]
 

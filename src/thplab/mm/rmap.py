@@ -13,10 +13,10 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.ops import RMW
-from thplab.mm.folio import PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio, Mapped
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.interval_tree import anon_vma_interval_tree
-from thplab.mm.mm_struct import AnonVma, PteMap, Vma
+from thplab.mm.mlock import munlock_vma_folio
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, Folio, Mapped, PteMap, Vma
 from thplab.mm.vmstat import (
     MTHP_STAT_NR_ANON,
     THP_SPLIT_PMD,
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
 __all__ = [
-    "AnonVma",
     "MigrationEntry",
     "Rmap",
     "add_mapped",
-    "munlock_vma_folio",
     "remove_mapped",
 ]
 
@@ -91,15 +89,6 @@ class MigrationEntry:
         self.entry: PteMap = entry
         self.pmd: bool = pmd
         self.part: bool = part
-
-
-def munlock_vma_folio(vma: Vma, folio: Folio) -> None:
-    """munlock_vma_folio(): whatever goes from an mlocked region, the folio counts as mlocked no longer.
-
-    That is so for any part of a large folio, and when its PMD becomes page table entries.
-    """
-    if vma.locked:
-        folio.clear_flag(PG_MLOCKED)
 
 
 def entry_within(vma: Vma, slot: i64, folio: Folio, mask: int) -> PteMap | None:

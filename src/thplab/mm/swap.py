@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
-from thplab.mm.folio import PG_LRU, BasePages, Folio
+from thplab.mm.mm_types import PG_LRU, BasePages, Folio
 from thplab.mm.rmap import remove_mapped
 from thplab.mm.vmstat import (
     MTHP_STAT_NR_ANON,

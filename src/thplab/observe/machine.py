@@ -9,7 +9,7 @@ from thplab.mm.census import census
 from thplab.mm.geometry import PAGE_SIZE
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_struct import Vma
+from thplab.mm.mm_types import Vma
 from thplab.mm.shrinker_debug import count_columns
 from thplab.mm.vmstat import mthp_size_name
 from thplab.scenario.observation import (

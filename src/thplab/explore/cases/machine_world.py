@@ -9,12 +9,11 @@ from thplab.cpu.hook import H
 from thplab.cpu.list_head import ListHead
 from thplab.explore.core_check import Case, CheckFailed, World
 from thplab.mm.deferred_split import DeferredSplitQueue
-from thplab.mm.folio import Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_struct import Task, Vma
+from thplab.mm.mm_types import Folio, Task, Vma
 from thplab.mm.shrinker import ShrinkControl
 
 __all__ = ["UPPER_HALF", "MachineCase", "MachineWorld"]

@@ -26,13 +26,12 @@ from thplab.explore.corpus.mutants_series import (
     QueueB14Fixed,
     QueueB15,
 )
-from thplab.mm.folio import PG_ANON, PG_DEVICE_PRIVATE, PG_LARGE_RMAPPABLE, Folio
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.khugepaged import SCAN_SUCCEED
 from thplab.mm.list_lru import ListLru
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_struct import Vma
+from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, PG_LARGE_RMAPPABLE, Folio, Vma
 from thplab.mm.vmscan import ScanControl
 
 __all__ = ["BUGS"]

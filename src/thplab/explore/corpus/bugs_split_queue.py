@@ -20,8 +20,8 @@ from thplab.explore.corpus.mutants_split_queue import (
     QueueB34,
     QueueB45,
 )
-from thplab.mm.folio import PG_ANON, PG_HWPOISON, PG_LARGE_RMAPPABLE, Folio
 from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mm_types import PG_ANON, PG_HWPOISON, PG_LARGE_RMAPPABLE, Folio
 
 __all__ = ["BUGS"]
 

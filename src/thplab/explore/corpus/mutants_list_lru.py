@@ -10,9 +10,9 @@ from thplab.cpu.list_head import list_splice
 from thplab.cpu.ops import WRITE
 from thplab.cpu.spinlock import PLAIN
 from thplab.designs.list_lru import DEFERRED_SPLIT_KEY, ListLruQueue
-from thplab.mm.folio import Folio, folio_memcg
 from thplab.mm.list_lru import DEAD, LRU_STOP, Isolate, ListLru, ListLruOne
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
+from thplab.mm.mm_types import Folio, folio_memcg
 
 __all__ = ["ListLruB18", "ListLruB19", "QueueB21", "QueueB21Fixed", "QueueB43", "QueueB44"]
 

@@ -9,7 +9,6 @@ from mypy_extensions import i64
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DEFERRED_SPLIT_KEY, DeferredSplitIsolate, ListLruQueue
-from thplab.mm.folio import PG_ANON, PG_DEVICE_PRIVATE, Folio, folio_memcg
 from thplab.mm.khugepaged import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, Khugepaged
 from thplab.mm.list_lru import (
     LRU_REMOVED,
@@ -20,7 +19,7 @@ from thplab.mm.list_lru import (
     list_lru_isolate_move,
 )
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_struct import Task, Vma
+from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, Folio, Task, Vma, folio_memcg
 from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl, Shrinker
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from thplab.cpu.spinlock import IRQSAVE
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import DeferredSplit, SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
-from thplab.mm.folio import PG_LRU, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.huge_memory import HugeMemory
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.migrate import Migration
+from thplab.mm.mm_types import PG_LRU, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 from thplab.mm.swap import Lru
 
