@@ -7,21 +7,29 @@ from pathlib import Path
 
 import pytest
 
-from thplab.agent.address_ranges import address_ranges
 from thplab.agent.report import WorkDirectory
 from thplab.agent.tunables import Tunables, restore_from_journal
-from thplab.scenario import schema
 from thplab.scenario.errors import ScenarioError
-from thplab.scenario.schema import Host, Scenario, Size
+from thplab.scenario.host import Host, Task
+from thplab.scenario.parts import Part
+from thplab.scenario.schema import Scenario
+from thplab.scenario.steps.discard import Discard
+from thplab.scenario.steps.map import Map
+from thplab.scenario.units import Size
 
 HUGE = 2 << 20
 PAGE = 4096
 
 
-def discard(part: str = "all", offset: int = 0, length: int | None = None) -> schema.Discard:
+def address_ranges(step: Discard, size: int) -> list[tuple[int, int]]:
+    """The byte ranges of a step on a region of this size."""
+    return step.extent(size, "").ranges()
+
+
+def discard(part: str = "all", offset: int = 0, length: int | None = None) -> Discard:
     """A step on region "r"."""
     size = None if length is None else Size(length)
-    return schema.Discard(task="t", region="r", part=part, offset=Size(offset), length=size)
+    return Discard(task="t", region="r", part=Part.parse(part), offset=Size(offset), length=size)
 
 
 def test_all_of_a_region_is_one_range() -> None:
@@ -83,8 +91,8 @@ def test_scenarios_pass_through_the_work_directory_unchanged(tmp_path: Path) -> 
         name="s",
         summary="a test",
         host=Host(nodes=(Size(1 << 30),)),
-        tasks={"t": schema.Task()},
-        steps=(schema.Map(task="t", region="r", size=Size(HUGE)), discard(length=PAGE)),
+        tasks={"t": Task()},
+        steps=(Map(task="t", region="r", size=Size(HUGE)), discard(length=PAGE)),
     )
     work.write(work.scenarios, [scenario])
     assert work.read(work.scenarios, list[Scenario]) == [scenario]

@@ -5,22 +5,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from thplab.scenario import schema
-from thplab.scenario.schema import Scenario, Size
+from thplab.scenario.host import Host, Task
+from thplab.scenario.parts import Part
+from thplab.scenario.schema import Scenario
+from thplab.scenario.step import Step
+from thplab.scenario.steps.discard import Discard
+from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.move_task import MoveTask
+from thplab.scenario.steps.observe import Observe
+from thplab.scenario.steps.pressure import Pressure
+from thplab.scenario.steps.rmdir import Rmdir
+from thplab.scenario.steps.shrink import Shrink
+from thplab.scenario.steps.touch import Touch
+from thplab.scenario.tunables import CgroupSettings, ThpSettings
+from thplab.scenario.units import Size
 
 GIB = Size(1 << 30)
 HUGE = 2 << 20
-TWO_NODES = schema.Host(nodes=(GIB, GIB))
+TWO_NODES = Host(nodes=(GIB, GIB))
 
 
-def partly_mapped(region: str, node: int, count: int) -> list[schema.AnyStep]:
+def partly_mapped(region: str, node: int, count: int) -> list[Step]:
     """`count` huge pages of the victim on a node, the upper half of each given back."""
     if not count:
         return []
     return [
-        schema.Map(task="victim", region=region, size=Size(count * HUGE), node=node),
-        schema.Touch(task="victim", region=region, part="first page of each huge page"),
-        schema.Discard(task="victim", region=region, part="upper half of each huge page"),
+        Map(task="victim", region=region, size=Size(count * HUGE), node=node),
+        Touch(task="victim", region=region, part=Part.parse("first page of each huge page")),
+        Discard(task="victim", region=region, part=Part.parse("upper half of each huge page")),
     ]
 
 
@@ -28,7 +40,7 @@ def victim_and_hog(
     name: str,
     near: int,
     far: int,
-    between: Iterable[schema.AnyStep] = (),
+    between: Iterable[Step] = (),
     *,
     pressure: bool = True,
     nodes: tuple[Size, ...] = (GIB, GIB),
@@ -45,29 +57,29 @@ def victim_and_hog(
         nodes: the host's.
         hog_score: the hog's oom_score_adj.
     """
-    last = schema.Observe(label="after")
+    last = Observe(label="after")
     steps = [*partly_mapped("near", 0, near), *partly_mapped("far", 1, far), *between]
     if pressure:
-        steps.append(schema.Pressure(task="hog", node=0))
+        steps.append(Pressure(task="hog", node=0))
     return Scenario(
         name=name,
         summary="a test",
-        host=schema.Host(nodes=nodes, thp=schema.Thp(shrink_underused=False)),
-        cgroups={"/victim": schema.Cgroup(), "/hog": schema.Cgroup()},
+        host=Host(nodes=nodes, thp=ThpSettings({"shrink_underused": False})),
+        cgroups={"/victim": CgroupSettings(), "/hog": CgroupSettings()},
         tasks={
-            "victim": schema.Task(cgroup="/victim"),
-            "hog": schema.Task(cgroup="/hog", oom_score_adj=hog_score),
+            "victim": Task(cgroup="/victim"),
+            "hog": Task(cgroup="/hog", oom_score_adj=hog_score),
         },
         steps=(*steps, last),
     )
 
 
-def scans(counts: Iterable[int]) -> list[schema.AnyStep]:
+def scans(counts: Iterable[int]) -> list[Step]:
     """An observation before, and one after each scan of node 0 for so many objects."""
-    steps: list[schema.AnyStep] = [schema.Observe(label="before")]
+    steps: list[Step] = [Observe(label="before")]
     for number, count in enumerate(counts):
-        steps.append(schema.Shrink(cgroup="/victim", node=0, count=count))
-        steps.append(schema.Observe(label=f"scan {number}"))
+        steps.append(Shrink(cgroup="/victim", node=0, count=count))
+        steps.append(Observe(label=f"scan {number}"))
     return steps
 
 
@@ -79,7 +91,7 @@ REFERENCE = (
         "offline-cgroup",
         1,
         64,
-        [schema.MoveTask(task="victim", cgroup="/"), schema.Rmdir(cgroup="/victim")],
+        [MoveTask(task="victim", cgroup="/"), Rmdir(cgroup="/victim")],
     ),
     victim_and_hog("debugfs-scan", 8, 64, scans((4, 16, 16, 100)), pressure=False),
 )

@@ -13,9 +13,10 @@ from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.backends.agent_command import agent_command, agent_environment
 from thplab.backends.guest import GUEST_WORK, Guest
 from thplab.backends.kernel_image import find_kernel
-from thplab.scenario import schema
+from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
-from thplab.scenario.schema import Host, Size
+from thplab.scenario.steps.wait import Wait
+from thplab.scenario.units import Size
 
 pytestmark = pytest.mark.vm
 
@@ -56,7 +57,7 @@ def host_in_shell(folder: Path, *after: str) -> str:
 
 def test_an_agent_killed_half_way_keeps_what_was_done(new_kernel: Path, tmp_path: Path) -> None:
     work = WorkDirectory(tmp_path)
-    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    waiting = victim_and_hog("waiting", 1, 1, [Wait(seconds=600)], pressure=False)
     work.write(work.scenarios, [SHORT, waiting])
     second = f"{GUEST_WORK}/run-0000.json"
     in_guest(
@@ -76,7 +77,7 @@ def test_an_agent_killed_half_way_keeps_what_was_done(new_kernel: Path, tmp_path
 def test_an_agent_told_to_end_cleans_up(new_kernel: Path, tmp_path: Path) -> None:
     """SIGTERM half-way: every cgroup goes, every tunable gets its value back."""
     work = WorkDirectory(tmp_path)
-    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    waiting = victim_and_hog("waiting", 1, 1, [Wait(seconds=600)], pressure=False)
     work.write(work.scenarios, [SHORT, waiting])
     settings = "/sys/kernel/mm/transparent_hugepage"
     files = f"{settings}/enabled {settings}/defrag {settings}/shrink_underused"
@@ -140,9 +141,7 @@ def test_the_host_backend_runs_within_its_cgroup_and_puts_all_back(
 def test_a_host_run_that_is_killed_is_cleaned_up(new_kernel: Path, tmp_path: Path) -> None:
     """SIGKILL of thplab, in a guest that plays the host: the agent is told to end, and puts all back."""
     small = (Size(256 << 20), Size(256 << 20))
-    waiting = victim_and_hog(
-        "waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False, nodes=small
-    )
+    waiting = victim_and_hog("waiting", 1, 1, [Wait(seconds=600)], pressure=False, nodes=small)
     work = WorkDirectory(tmp_path)
     work.write(work.scenarios, [waiting])
     sleeps = "/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs"
@@ -175,5 +174,5 @@ def test_the_facts_name_the_evidence(new_kernel: Path, tmp_path: Path) -> None:
     console = in_guest(new_kernel, tmp_path, agent_in_shell("--work", GUEST_WORK))
     facts = work.read(work.facts, KernelFacts)
     assert facts is not None, console[-3000:]
-    assert (facts.design, facts.nodes, facts.shrinker_debug) == ("list_lru", 2, True)
+    assert (facts.release.name, facts.release.design, facts.nodes) == ("6.12", "list_lru", 2)
     assert "[1, 2]" in facts.how

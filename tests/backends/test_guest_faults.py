@@ -27,9 +27,10 @@ from thplab.backends.guest import Guest
 from thplab.backends.kernel_image import find_kernel
 from thplab.backends.kernel_log import panic_of
 from thplab.backends.kvm import KvmVerdict
-from thplab.scenario import schema
 from thplab.scenario.errors import InputError
 from thplab.scenario.observation import Run
+from thplab.scenario.steps.shrink import Shrink
+from thplab.scenario.steps.wait import Wait
 from thplab.scenario.toml_writer import scenario_toml
 
 pytestmark = pytest.mark.vm
@@ -138,7 +139,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
 def test_control_c_leaves_no_guest_no_files_and_a_sane_terminal(
     moment: str, new_kernel: Path, temporary: Path
 ) -> None:
-    waiting = victim_and_hog("waiting", 1, 1, [schema.Wait(seconds=600)], pressure=False)
+    waiting = victim_and_hog("waiting", 1, 1, [Wait(seconds=600)], pressure=False)
     file = temporary.parent / "waiting.toml"
     file.write_text(scenario_toml(waiting), encoding="utf-8")
     pid, master = start_under_terminal(new_kernel, file, temporary)
@@ -219,7 +220,7 @@ def test_a_kernel_without_shrinker_debug_says_what_it_cannot_show() -> None:
         find_kernel("debian:6.12")
     except InputError as error:
         pytest.skip(f"Debian's kernel cannot be had here: {error}")
-    scans = [schema.Shrink(cgroup="/victim", node=0, count=1)]
+    scans = [Shrink(cgroup="/victim", node=0, count=1)]
     scanned = victim_and_hog("scanned", 1, 2, scans, pressure=False)
     plain, unscanned = vm.run_each([SHORT, scanned], "debian:6.12")
     assert isinstance(plain, Run)

@@ -15,7 +15,7 @@ from thplab.backends.errors import KernelRunError
 from thplab.backends.kernel_image import find_kernel
 from thplab.backends.kvm import try_kvm
 from thplab.scenario.errors import InputError
-from thplab.scenario.schema import Size
+from thplab.scenario.units import Size
 
 
 @pytest.fixture

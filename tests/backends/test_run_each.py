@@ -13,8 +13,10 @@ from tests.backends.scenes import GIB, SHORT
 from thplab.backends import vm
 from thplab.backends.errors import KernelRunError
 from thplab.backends.kernel_image import KernelImage
+from thplab.releases.release import Release
+from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
-from thplab.scenario.schema import Host, Scenario
+from thplab.scenario.schema import Scenario
 
 
 class Guests:
@@ -42,7 +44,13 @@ class Guests:
             if scenario.name == "deadly":
                 raise KernelRunError("it panicked", runs=runs)
             runs.append(
-                Run(scenario=scenario.name, backend="kernel", design="", title="", observations=[])
+                Run(
+                    scenario=scenario.name,
+                    backend="kernel",
+                    title="",
+                    observations=[],
+                    release=Release.of_version("6.12", "split_queue"),
+                )
             )
         if scenarios[-1].name == "last":
             raise KernelRunError("it panicked at the end", runs=runs)

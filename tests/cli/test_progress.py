@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from thplab.cli import model_runs
-from thplab.cli.model_runs import Watched
+from thplab.cli import options
+from thplab.cli.options import Watched
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_progress_is_shown_on_a_terminal_when_it_takes_long(
     terminal: bool,
     shown: bool,
 ) -> None:
-    monkeypatch.setattr(model_runs, "PATIENCE_SECONDS", patience)
+    monkeypatch.setattr(options, "PATIENCE_SECONDS", patience)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     monkeypatch.setenv("TERM", "xterm")
     with Watched("list_lru") as watched:

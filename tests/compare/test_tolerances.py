@@ -7,13 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thplab.compare.tolerances import Rule, judge, rule_for
+from thplab.compare.tolerances import judge, rule_for
 from thplab.mm.vmstat import MTHP_STATS, VM_EVENTS
-from thplab.scenario.figures import FIGURES
+from thplab.scenario.figures import FigurePath
+from thplab.scenario.observation import FIGURES
+from thplab.scenario.rules import Rule
 
 EXACT = Rule("exact", "")
 WITHIN = Rule("within", "", 8)
 INCOMPARABLE = Rule("incomparable", "")
+
+
+def rule_of(section: str, name: str, *, processes: int = 1, khugepaged_awake: bool = False) -> Rule:
+    """The rule of a figure, wherever it is."""
+    path = FigurePath(section, "", None, name)
+    return rule_for(path, processes=processes, khugepaged_awake=khugepaged_awake)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +44,7 @@ INCOMPARABLE = Rule("incomparable", "")
     ],
 )
 def test_a_figure_has_its_rule(section: str, name: str, kind: str) -> None:
-    assert rule_for(section, name).kind == kind
+    assert rule_of(section, name).kind == kind
 
 
 def test_every_figure_has_a_rule_with_a_reason() -> None:
@@ -44,27 +52,27 @@ def test_every_figure_has_a_rule_with_a_reason() -> None:
     figures += [("vmstat", name) for name in VM_EVENTS]
     figures += [("mthp", name) for name in MTHP_STATS]
     for section, name in figures:
-        rule = rule_for(section, name)
+        rule = rule_of(section, name)
         assert rule.why
         assert (rule.tolerance > 0) == (rule.kind == "within")
         assert "no rule is stated" not in rule.why or section == "vmstat"
 
 
 def test_each_task_is_a_process_with_some_memory_of_its_own() -> None:
-    few, many = (rule_for("cgroups", "anon", processes=count) for count in (1, 5))
+    few, many = (rule_of("cgroups", "anon", processes=count) for count in (1, 5))
     assert few.tolerance == 5 << 20
     assert many.tolerance - few.tolerance == 8 << 20
-    assert rule_for("cgroups", "huge", processes=5).kind == "exact"
+    assert rule_of("cgroups", "huge", processes=5).kind == "exact"
 
 
 def test_khugepaged_awake_moves_what_it_rebuilds_and_nothing_else() -> None:
-    assert rule_for("regions", "huge", khugepaged_awake=True) == rule_for(
+    assert rule_of("regions", "huge", khugepaged_awake=True) == rule_of(
         "regions", "split", khugepaged_awake=True
     )
-    assert rule_for("regions", "huge", khugepaged_awake=True).tolerance == 8
-    assert rule_for("vmstat", "thp_split_page", khugepaged_awake=True).kind == "exact"
-    assert rule_for("cgroups", "anon", khugepaged_awake=True).tolerance == (5 + 16) << 20
-    assert rule_for("regions", "zero", khugepaged_awake=True).tolerance == 8 * 512
+    assert rule_of("regions", "huge", khugepaged_awake=True).tolerance == 8
+    assert rule_of("vmstat", "thp_split_page", khugepaged_awake=True).kind == "exact"
+    assert rule_of("cgroups", "anon", khugepaged_awake=True).tolerance == (5 + 16) << 20
+    assert rule_of("regions", "zero", khugepaged_awake=True).tolerance == 8 * 512
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from thplab.backends import model
 from thplab.compare.verify import Verification, verify
+from thplab.releases.release import Release
 from thplab.scenario.library import library_dir
 from thplab.scenario.loader import load
 from thplab.scenario.observation import Run
@@ -32,14 +33,17 @@ def model_run(scenario: Scenario) -> Run:
 def kernel_run(model_run: Run) -> Run:
     """A kernel that saw the same."""
     return msgspec.structs.replace(
-        copy.deepcopy(model_run), backend="kernel", title="bzImage", release="6.12.117"
+        copy.deepcopy(model_run),
+        backend="kernel",
+        title="bzImage",
+        release=Release.of_version("6.12.117", "list_lru"),
     )
 
 
 def judgement(verification: Verification, figure: str) -> str:
     """How a figure was judged at the end."""
     (found,) = [
-        one for one in verification.figures if one.moment == "after" and one.figure == figure
+        one for one in verification.figures if one.moment == "after" and str(one.figure) == figure
     ]
     return found.judgement
 
@@ -57,7 +61,7 @@ def test_one_huge_page_less_is_a_difference(
     kernel_run.observations[-1].regions["victim.far"].nodes[1].huge = 63
     verification = verify(scenario, model_run, kernel_run)
     (different,) = verification.differences
-    assert (different.figure, different.model, different.kernel) == (
+    assert (str(different.figure), different.model, different.kernel) == (
         "regions.victim.far[1].huge",
         64,
         63,
@@ -85,7 +89,7 @@ def test_what_a_kernel_did_not_see_equals_nothing(
     after.missing["cgroups.queue"] = "no CONFIG_SHRINKER_DEBUG"
     verification = verify(scenario, model_run, kernel_run)
     (figure,) = [one for one in verification.figures if one.judgement == "unseen"]
-    assert figure.figure == "cgroups./victim[1].queue"
+    assert str(figure.figure) == "cgroups./victim[1].queue"
     assert figure.why == "kernel: no CONFIG_SHRINKER_DEBUG"
     assert not verification.failed
 
@@ -114,11 +118,14 @@ def test_a_known_difference_is_told_with_its_cause(kernel_run: Run) -> None:
     scenario = load(library_dir() / "nokmem.toml")
     model_run = model.run(scenario, "list_lru")
     kernel_run = msgspec.structs.replace(
-        copy.deepcopy(model_run), backend="kernel", title="bzImage", release="6.12.117"
+        copy.deepcopy(model_run),
+        backend="kernel",
+        title="bzImage",
+        release=Release.of_version("6.12.117", "list_lru"),
     )
     kernel_run.observations[0].cgroups["/hog"][0].queue = 8
     verification = verify(scenario, model_run, kernel_run)
     assert not verification.failed
     assert any("known difference: under nokmem" in one.why for one in verification.figures)
-    newer = msgspec.structs.replace(kernel_run, release="7.2.1")
+    newer = msgspec.structs.replace(kernel_run, release=Release.of_version("7.2.1", "list_lru"))
     assert verify(scenario, model_run, newer).failed

@@ -74,11 +74,13 @@ def test_a_file_that_is_not_there_or_cannot_be_run_is_named(tmp_path: Path) -> N
         designs.load(f"{tmp_path}/gone.py:Mine")
     broken = tmp_path / "broken.py"
     broken.write_text("1 / 0", encoding="utf-8")
-    with pytest.raises(DesignError, match=r"broken\.py raised ZeroDivisionError: division by zero"):
+    with pytest.raises(
+        DesignError, match=r"broken\.py: it raised ZeroDivisionError: division by zero"
+    ):
         designs.load(f"{broken}:Mine")
     text = tmp_path / "notes.txt"
     text.write_text("", encoding="utf-8")
-    with pytest.raises(DesignError, match=r"notes\.txt is not a Python file"):
+    with pytest.raises(DesignError, match=r"notes\.txt: it is not a Python file"):
         designs.load(f"{text}:Mine")
     empty = tmp_path / "empty.py"
     empty.write_text("", encoding="utf-8")

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.observe.fake_kernel import write_words
-from thplab.observe.page_census import BASE_PAGE, HUGE_PAGE, PageCensus
+from thplab.mm.geometry import HPAGE_PMD_SIZE, PAGE_SIZE
+from thplab.observe.page_census import PageCensus
 from thplab.observe.zoneinfo import NodeSpans
 from thplab.scenario.observation import RegionFigures
 
@@ -17,18 +18,18 @@ SWAPPED = 1 << 62
 HEAD = 1 << 15 | 1 << 22
 TAIL = 1 << 16 | 1 << 22
 ZERO = 1 << 24
-ADDRESS = HUGE_PAGE
-FIRST = ADDRESS // BASE_PAGE
+ADDRESS = HPAGE_PMD_SIZE
+FIRST = ADDRESS // PAGE_SIZE
 NODES = NodeSpans([(0, 2048, 0), (2048, 8192, 1)])
 FRAMES = 4096
 
 
 def census(
-    tmp_path: Path, mapped: dict[int, int], flags: dict[int, int], size: int = HUGE_PAGE
+    tmp_path: Path, mapped: dict[int, int], flags: dict[int, int], size: int = HPAGE_PMD_SIZE
 ) -> RegionFigures:
     """The figures of a region whose base pages have these pagemap entries."""
     entries = {FIRST + page: entry for page, entry in mapped.items()}
-    write_words(tmp_path / "77" / "pagemap", entries, FIRST + size // BASE_PAGE)
+    write_words(tmp_path / "77" / "pagemap", entries, FIRST + size // PAGE_SIZE)
     write_words(tmp_path / "kpageflags", flags, FRAMES)
     return PageCensus(NODES, 2, tmp_path).region(77, ADDRESS, size)
 
@@ -72,7 +73,7 @@ def test_what_has_no_node_is_counted_apart(tmp_path: Path) -> None:
 
 def test_a_region_need_not_be_whole_huge_pages(tmp_path: Path) -> None:
     mapped = {page: PRESENT | 1024 + page for page in range(512)} | {514: PRESENT | 5}
-    figures = census(tmp_path, mapped, huge_page(1024), HUGE_PAGE + 4 * BASE_PAGE)
+    figures = census(tmp_path, mapped, huge_page(1024), HPAGE_PMD_SIZE + 4 * PAGE_SIZE)
     assert figures.nodes[0].huge == 1
     assert figures.nodes[0].base == 1
     assert figures.absent == 3

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from thplab.releases.release import Release
 from thplab.scenario.library import library_dir
 from thplab.scenario.loader import load
 from thplab.scenario.observation import (
@@ -32,7 +33,7 @@ def cover_letter_run(design: str, backend: str = "model", title: str = "") -> Ru
     return Run(
         scenario="cover-letter",
         backend=backend,
-        design=design,
+        release=Release.of_version("6.12" if old else "7.3", design),
         title=title or design,
         observations=[
             _observation("queued", split=(0, 0), queue=queued),

@@ -12,8 +12,11 @@ from syrupy.assertion import SnapshotAssertion
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.compare.comparison import Comparison, compare
+from thplab.releases.release import Release
 from thplab.report.table import comparison_table
 from thplab.report.terminal import comparison_svg, comparison_text, print_comparison
+from thplab.scenario.conditions import Expectation
+from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run, StepOutcome
 from thplab.scenario.schema import Claim
 
@@ -63,7 +66,7 @@ def test_all_rows_are_shown_when_asked_for(old_and_new: Comparison) -> None:
 
 def test_a_failed_claim_says_what_was_expected() -> None:
     liar = cover_letter_run("list_lru")
-    liar.design = "split_queue"
+    liar.release = Release.of_version("7.1", "split_queue")
     text = comparison_text(compared(liar))
     assert "64 FAILED" in text
     assert "expected == 0" in text
@@ -82,7 +85,9 @@ def test_what_was_not_seen_says_why() -> None:
 
 def test_a_design_that_no_claim_names_shows_its_figure_without_a_verdict() -> None:
     scenario = cover_letter_scenario()
-    claim = msgspec.structs.replace(scenario.claims[0], expect={"split_queue": "== 0"})
+    claim = msgspec.structs.replace(
+        scenario.claims[0], expect=Expectation.parse({"split_queue": "== 0"})
+    )
     scenario = msgspec.structs.replace(scenario, claims=(claim,))
     runs = [cover_letter_run("split_queue"), cover_letter_run("list_lru")]
     text = comparison_text(compare(scenario, runs))
@@ -124,7 +129,12 @@ def test_very_many_like_subjects_become_one_row() -> None:
 
 def test_text_that_looks_like_markup_is_shown_as_it_is() -> None:
     scenario = cover_letter_scenario()
-    claim = Claim(at="after", value="vmstat.thp_split_page", expect="== 65", why="[bold]x[/bold]")
+    claim = Claim(
+        at="after",
+        value=FigurePath.parse("vmstat.thp_split_page"),
+        expect=Expectation.parse("== 65"),
+        why="[bold]x[/bold]",
+    )
     scenario = msgspec.structs.replace(scenario, summary="[red]s[/red]", claims=(claim,))
     run = cover_letter_run("split_queue")
     run.warnings = ["[/]"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from thplab.compare.rows import Unit
 from thplab.report.wording import claim_subject, value_texts
-from thplab.scenario.figures import parse_figure
+from thplab.scenario.conditions import Expectation
+from thplab.scenario.figures import FigurePath
+from thplab.scenario.rules import Unit
 from thplab.scenario.schema import Claim
 
 
@@ -25,10 +26,10 @@ from thplab.scenario.schema import Claim
     ],
 )
 def test_a_claim_is_told_in_words(path: str, words: str) -> None:
-    claim = Claim(at="after", value=path, expect="== 0")
-    assert claim_subject(claim, parse_figure(path)) == words
-    claim = Claim(at="after", since="queued", value=path, expect="== 0")
-    assert claim_subject(claim, parse_figure(path)) == f'{words}, change since "queued"'
+    figure, zero = FigurePath.parse(path), Expectation.parse("== 0")
+    assert claim_subject(Claim(at="after", value=figure, expect=zero)) == words
+    claim = Claim(at="after", since="queued", value=figure, expect=zero)
+    assert claim_subject(claim) == f'{words}, change since "queued"'
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def complaint(text: str) -> str:
         ([{"do": "reclaim", "size": "0", "node": 0}], "the size is 0"),
         ([{"do": "set", "file": "enable", "value": "always"}], 'did you mean "enabled"?'),
         ([{"do": "set", "file": "enabled", "value": "sometimes"}], "it takes"),
-        ([{"do": "set", "file": "shrink_underused", "value": 2}], "0 to 1"),
+        ([{"do": "set", "file": "shrink_underused", "value": 2}], "1 or 0"),
         ([{"do": "set", "file": "memory.max", "value": "1M"}], 'cgroup = "/victim"'),
         ([{"do": "set", "file": "memory.max", "value": 1, "cgroup": "/victim"}], "no unit"),
         ([{"do": "set", "file": "memory.mx", "value": "1M", "cgroup": "/victim"}], "memory.max"),
@@ -190,7 +190,7 @@ def test_a_host_without_memory_controller_has_no_limits() -> None:
         ({"expect": {}}, "expect is empty"),
         ({"expect": {"no design": "== 1"}}, "cannot be the name of a design"),
         ({"expect": {"*": "~ 3"}}, "cannot expect"),
-        ({"expect": 3}, "expect is a whole number"),
+        ({"expect": 3}, 'cannot expect "3"'),
     ],
 )
 def test_a_wrong_claim_is_refused(change: Table, told: str) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.scenario.claims import evaluate
-from thplab.scenario.conditions import parse_condition
-from thplab.scenario.figures import Unseen, parse_figure, read_figure
+from thplab.scenario.conditions import Expectation
+from thplab.scenario.figures import FigurePath, Unseen, read_figure
 from thplab.scenario.observation import Observation
 from thplab.scenario.schema import Claim, Scenario
+from thplab.scenario.written import decode_hook
 
 
 @pytest.fixture
@@ -36,7 +37,9 @@ def after() -> Observation:
     ],
 )
 def test_a_condition_holds_as_it_reads(condition: str, held: list[int], failed: list[int]) -> None:
-    holds = parse_condition(condition)
+    expected = Expectation.parse(condition).of("list_lru", "7.3")
+    assert expected is not None
+    holds = expected.holds
     assert all(holds(figure) for figure in held)
     assert not any(holds(figure) for figure in failed)
 
@@ -46,7 +49,7 @@ def test_a_condition_holds_as_it_reads(condition: str, held: list[int], failed: 
 )
 def test_what_is_no_condition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"expectation|backwards|size"):
-        parse_condition(text)
+        Expectation.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -67,8 +70,8 @@ def test_what_is_no_condition_is_refused(text: str) -> None:
     ],
 )
 def test_a_path_reads_one_figure_or_a_sum(path: str, value: int, after: Observation) -> None:
-    assert read_figure(after, parse_figure(path)) == value
-    assert str(parse_figure(path)) == path
+    assert read_figure(after, FigurePath.parse(path)) == value
+    assert str(FigurePath.parse(path)) == path
 
 
 @pytest.mark.parametrize(
@@ -86,7 +89,7 @@ def test_a_path_reads_one_figure_or_a_sum(path: str, value: int, after: Observat
 def test_a_figure_that_is_not_there_comes_with_the_reason(
     path: str, reason: str, after: Observation
 ) -> None:
-    figure = read_figure(after, parse_figure(path))
+    figure = read_figure(after, FigurePath.parse(path))
     assert isinstance(figure, Unseen)
     assert reason in figure.reason
 
@@ -97,7 +100,7 @@ def test_a_figure_that_is_not_there_comes_with_the_reason(
 def test_the_reason_of_a_none_is_found_at_the_path_or_above(place: str, after: Observation) -> None:
     after.cgroups["/victim"][1].queue = None
     after.missing = {place: "the kernel has no SHRINKER_DEBUG"}
-    figure = read_figure(after, parse_figure("cgroups./victim[1].queue"))
+    figure = read_figure(after, FigurePath.parse("cgroups./victim[1].queue"))
     assert figure == Unseen("the kernel has no SHRINKER_DEBUG")
 
 
@@ -116,13 +119,13 @@ def test_the_reason_of_a_none_is_found_at_the_path_or_above(place: str, after: O
 )
 def test_what_is_no_path_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="figure"):
-        parse_figure(path)
+        FigurePath.parse(path)
 
 
 def with_claim(**keys: object) -> Scenario:
     """The cover letter with one claim in place of its own."""
     base: dict[str, object] = {"at": "after", "value": "vmstat.thp_split_page", "expect": "== 65"}
-    claim = msgspec.convert({**base, **keys}, Claim)
+    claim = msgspec.convert({**base, **keys}, Claim, dec_hook=decode_hook)
     return msgspec.structs.replace(cover_letter_scenario(), claims=(claim,))
 
 
@@ -134,6 +137,8 @@ def with_claim(**keys: object) -> Scenario:
         ({"expect": {"split_queue": "== 65", "*": "== 1"}}, "held", 65),
         ({"expect": {"list_lru": "== 65", "*": "== 1"}}, "failed", 65),
         ({"expect": {"list_lru": "== 65"}}, "unstated", 65),
+        ({"expect": {"6.12": "== 65", "split_queue": "== 1"}}, "held", 65),
+        ({"expect": {"7.3": "== 65"}}, "unstated", 65),
         ({"since": "queued"}, "held", 65),
         ({"since": "queued", "value": "regions.victim.far.huge", "expect": "== -64"}, "held", -64),
         ({"value": "vmstat.nothing"}, "unseen", None),

@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.scenario.scenario_text import FAR, HEAD, scenario_text, toml_value
-from thplab.scenario import schema
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.library import library_files
 from thplab.scenario.loader import loads
 from thplab.scenario.schema import Scenario
+from thplab.scenario.steps import STEPS
 
 LIBRARY = [file.read_text() for file in library_files()]
 LONGEST_SECONDS = 10.0
 """Far more than any input needs: a stall would be minutes."""
 
-STEP_NAMES = [str(step.__struct_config__.tag) for step in schema.AnyStep.__args__]
+STEP_NAMES = list(STEPS)
 WORDS = [
     *STEP_NAMES, "do", "task", "region", "size", "node", "cgroup", "part", "offset", "length",
     "policy", "label", "count", "seconds", "advice", "file", "value", "child", "locked", "write",

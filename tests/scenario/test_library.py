@@ -44,7 +44,7 @@ def test_the_claims_hold_on_every_design(file: Path) -> None:
     chosen = ("list_lru",) if file.stem in LARGE else SHIPPED
     comparison = compare(scenario, [model.run(scenario, design) for design in chosen])
     wrong = [
-        (column.design, result.claim.value, result.expectation, result.actual, result.reason)
+        (column.title, str(result.claim.value), str(result.expected), result.actual, result.reason)
         for column in comparison.columns
         for result in column.claims
         if result.verdict in {"failed", "unseen"}

@@ -11,7 +11,10 @@ import pytest
 from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.loader import load, loads
-from thplab.scenario.schema import Cgroup, Map, Size, Touch
+from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.touch import Touch
+from thplab.scenario.tunables import CgroupSettings
+from thplab.scenario.units import Size
 
 TOUCH: dict[str, object] = {"do": "touch", "task": "victim", "region": "far"}
 
@@ -40,7 +43,7 @@ def test_a_scenario_is_decoded_into_typed_steps() -> None:
 def test_parents_that_the_file_leaves_out_are_made_before_their_children() -> None:
     scenario = loads(scenario_text(FAR, head=HEAD.replace('"/jobs/one"', '"/a/b/c"')))
     assert list(scenario.cgroups) == ["/victim", "/a", "/a/b", "/a/b/c"]
-    assert scenario.cgroups["/a"] == Cgroup()
+    assert scenario.cgroups["/a"] == CgroupSettings()
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.scenario.extent import Extent
-from thplab.scenario.parts import ALL_PAGES, HPAGE_PMD_NR, PARTS, part_mask
+from thplab.scenario.parts import PARTS, Part
 
 EACH = " of each huge page"
 
@@ -33,7 +34,7 @@ def pages(mask: int) -> set[int]:
     ],
 )
 def test_a_part_names_base_pages(part: str, expected: set[int]) -> None:
-    assert pages(part_mask(part)) == expected
+    assert pages(Part.parse(part).mask) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,18 +43,18 @@ def test_a_part_names_base_pages(part: str, expected: set[int]) -> None:
 )
 def test_other_parts_are_refused(part: str) -> None:
     with pytest.raises(ValueError, match=r"part|page"):
-        part_mask(part)
+        Part.parse(part)
 
 
 def test_every_form_that_messages_offer_is_understood() -> None:
-    assert all(0 < part_mask(part) <= ALL_PAGES for part in PARTS)
+    assert all(0 < Part.parse(part).mask <= FULL_MASK for part in PARTS)
 
 
 extents = st.builds(
     lambda first, length, mask: Extent(first, first + length, mask),
     st.integers(0, 1600),
     st.integers(1, 1200),
-    st.sampled_from([part_mask(part) for part in PARTS]),
+    st.sampled_from([Part.parse(part).mask for part in PARTS]),
 )
 
 

@@ -25,6 +25,6 @@ def test_names_that_need_quotes_get_them() -> None:
     text = 'name = "q"\nsummary = "say \\"so\\""\n[host]\nnodes = ["1G"]\n[cgroups]\n"/a" = {}\n'
     text += '[[steps]]\ndo = "observe"\nlabel = "now"\n'
     written = scenario_toml(loads(text))
-    assert '"/a" = {}' in written
+    assert '[cgroups."/a"]' in written
     assert 'summary = "say \\"so\\""' in written
     assert loads(written) == loads(text)

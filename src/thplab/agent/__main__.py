@@ -18,16 +18,16 @@ from types import FrameType
 import msgspec
 
 from thplab.agent.khugepaged import Parking
-from thplab.agent.probe import Verdict, probe_design
+from thplab.agent.probe import probe_release
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.session import run_scenario, stay_on_first_node
 from thplab.agent.system_calls import disable_thp
-from thplab.agent.traits import probe_traits
 from thplab.agent.tunables import Tunables
 from thplab.observe.node_meminfo import online_nodes
-from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker
+from thplab.releases.release import Release
 from thplab.scenario.errors import InputError
 from thplab.scenario.schema import Scenario
+from thplab.scenario.tunables import AWAKE
 
 __all__ = ["main"]
 
@@ -69,12 +69,12 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
     parking = Parking(tunables)
     try:
         parking.park()
-        verdict = _probe(work, base)
+        release = _probe(work, base)
         for index, scenario in enumerate(scenarios):
             _mark(f"scenario {index} begins: {scenario.name}")
             journal = work.journal.with_name(f"tunables-{index}.json")
-            with parking.lifted(scenario.host.thp.khugepaged.awake):
-                run = run_scenario(scenario, base, verdict, journal)
+            with parking.lifted(bool(scenario.host.thp[AWAKE])):
+                run = run_scenario(scenario, base, release, journal)
             _mark(f"scenario {index} ends")
             work.write(work.run(index), run)
     finally:
@@ -82,23 +82,17 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
         tunables.restore()
 
 
-def _probe(work: WorkDirectory, base: Path) -> Verdict:
+def _probe(work: WorkDirectory, base: Path) -> Release:
     """Find out what kernel this is, and say so."""
     tunables = Tunables(work.journal.with_name("tunables-probe.json"))
     try:
-        verdict = probe_design(base, tunables)
-        verdict.traits = probe_traits(base, tunables)
+        release, how = probe_release(base, tunables)
     finally:
         tunables.restore()
-    facts = KernelFacts(
-        release=os.uname().release,
-        design=verdict.design,
-        how=verdict.how,
-        nodes=len(online_nodes()),
-        shrinker_debug=find_deferred_split_shrinker() is not None,
-    )
+    nodes = len(online_nodes())
+    facts = KernelFacts(kernel=os.uname().release, release=release, how=how, nodes=nodes)
     work.write(work.facts, facts)
-    return verdict
+    return release
 
 
 def _mark(text: str) -> None:

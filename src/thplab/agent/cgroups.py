@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from thplab.scenario.errors import InputError
-from thplab.scenario.schema import Cgroup
+from thplab.scenario.tunables import CgroupSettings
 
 __all__ = ["Hierarchy", "remove_tree"]
 
@@ -45,7 +45,7 @@ class Hierarchy:
         """Whether the cgroup is still there."""
         return self.directory(path).is_dir()
 
-    def make(self, cgroups: dict[str, Cgroup]) -> None:
+    def make(self, cgroups: dict[str, CgroupSettings]) -> None:
         """Make all cgroups, ancestors first, and set their limits.
 
         Raises:
@@ -73,11 +73,9 @@ class Hierarchy:
             ) from error
         self._made.append(directory)
 
-    def _limit(self, path: str, cgroup: Cgroup) -> None:
-        for name in ("max", "high", "low", "min"):
-            value = getattr(cgroup, name)
-            if value is not None:
-                self.write(path, f"memory.{name}", str(int(value)))
+    def _limit(self, path: str, settings: CgroupSettings) -> None:
+        for row, value in settings.chosen():
+            self.write(path, row.file, row.text(value))
 
     def write(self, path: str, file: str, value: str) -> None:
         """Write one of the cgroup's files.

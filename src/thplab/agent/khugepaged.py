@@ -17,10 +17,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from thplab.agent import system_calls
-from thplab.agent.task import Region, Task
-from thplab.agent.task_process import Operation
+from thplab.agent.task import Task
 from thplab.agent.tunables import THP, Tunables
-from thplab.observe.page_census import BASE_PAGE
+from thplab.mm.geometry import PAGE_SIZE
 
 __all__ = ["Parking", "wait_until_khugepaged_sleeps"]
 
@@ -44,10 +43,10 @@ class Parking:
         """Put khugepaged to sleep, and the vast process before all that will register."""
         self._tunables.set(THP / "enabled", "always")
         anchor = self._anchor = Task.start("anchor", [], -999)
-        region = _map_vast(anchor)
-        anchor.command(Operation.MADVISE, region.address, region.size, system_calls.MADV_NOHUGEPAGE)
-        anchor.command(Operation.TOUCH, region.address + region.size - BASE_PAGE, BASE_PAGE, 1)
-        anchor.command(Operation.MADVISE, region.address, region.size, system_calls.MADV_HUGEPAGE)
+        address, length = _map_vast(anchor)
+        anchor.call("madvise", address, length, system_calls.MADV_NOHUGEPAGE)
+        anchor.touch(address + length - PAGE_SIZE, PAGE_SIZE, 1)
+        anchor.call("madvise", address, length, system_calls.MADV_HUGEPAGE)
         self._tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _MILLISECS)
         self._tunables.set(THP / "khugepaged/scan_sleep_millisecs", _MILLISECS)
         wait_until_khugepaged_sleeps()
@@ -70,12 +69,12 @@ class Parking:
                 self.park()
 
 
-def _map_vast(anchor: Task) -> Region:
+def _map_vast(anchor: Task) -> tuple[int, int]:
     """As much as a host with strict overcommit lets be mapped."""
     for size in (_VAST, _VAST >> 5):
         with contextlib.suppress(OSError):
-            return anchor.new_region("vast", size)
-    return anchor.new_region("vast", _VAST >> 10)
+            return anchor.map_nameless(size)
+    return anchor.map_nameless(_VAST >> 10)
 
 
 def wait_until_khugepaged_sleeps(proc: Path = Path("/proc")) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from thplab.agent import system_calls
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.task import Task
-from thplab.agent.task_process import Operation
-from thplab.scenario import schema
+from thplab.scenario.policies import Policy
+from thplab.scenario.tunables import CgroupSettings
 
 __all__ = ["revive_kswapd"]
 
@@ -38,15 +38,14 @@ def revive_kswapd(base: Path, nodes: Iterable[int]) -> None:
         return
     task = Task.start("kswapd", [], 1000)
     try:
-        hierarchy.make({_CGROUP: schema.Cgroup()})
+        hierarchy.make({_CGROUP: CgroupSettings()})
         hierarchy.attach(_CGROUP, task.pid)
         for node in nodes:
-            region = task.new_region(f"node {node}", _SIZE)
-            place = (region.address, region.size)
-            task.command(Operation.MBIND, *place, system_calls.policy_mode("bind"), 1 << node)
-            task.command(Operation.MADVISE, *place, system_calls.MADV_NOHUGEPAGE)
-            task.command(Operation.TOUCH, *place, 1)
-            task.command(Operation.MADVISE, *place, system_calls.MADV_FREE)
+            place = task.map_nameless(_SIZE)
+            task.mbind(*place, Policy(mode="bind", nodes=(node,)))
+            task.call("madvise", *place, system_calls.MADV_NOHUGEPAGE)
+            task.touch(*place, 1)
+            task.call("madvise", *place, system_calls.MADV_FREE)
             with contextlib.suppress(OSError):  # EAGAIN: less than that, which is enough
                 hierarchy.write(_CGROUP, "memory.reclaim", str(_SIZE // 2))
     finally:

@@ -19,10 +19,9 @@ from thplab.scenario.observation import (
     NodeFigures,
     Observation,
     RegionFigures,
-    RegionNode,
 )
 
-__all__ = ["Observer", "without_figures"]
+__all__ = ["Observer"]
 
 
 class Observer:
@@ -149,19 +148,3 @@ def _change(
     """How much a figure of memory.numa_stat grew on a node."""
     value = now.get(name, {}).get(node)
     return None if value is None else value - before.get(name, {}).get(node, 0)
-
-
-def without_figures(seen: Observation, reason: str) -> Observation:
-    """The same moment with nothing seen: what led there is not what was asked for."""
-    return Observation(
-        label=seen.label,
-        nodes=[NodeFigures() for _ in seen.nodes],
-        cgroups={path: [CgroupFigures() for _ in row] for path, row in seen.cgroups.items()},
-        regions={
-            name: RegionFigures(nodes=[RegionNode() for _ in region.nodes])
-            for name, region in seen.regions.items()
-        },
-        vmstat={},
-        mthp={},
-        missing=dict.fromkeys(("cgroups", "regions", "vmstat", "mthp"), reason),
-    )

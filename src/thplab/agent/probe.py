@@ -3,23 +3,36 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 from thplab.agent.cgroups import Hierarchy
+from thplab.agent.differences import probe_differences
+from thplab.agent.kernel_world import KernelWorld
 from thplab.agent.observer import Observer
-from thplab.agent.steps import Performer
 from thplab.agent.task import Task
 from thplab.agent.tunables import THP, Tunables
+from thplab.mm.geometry import HPAGE_PMD_SIZE
 from thplab.observe.node_meminfo import online_nodes
 from thplab.observe.shrinker_debugfs import (
     ShrinkerDebugfs,
     find_deferred_split_shrinker,
     why_no_shrinker_debugfs,
 )
-from thplab.scenario import schema
+from thplab.releases.release import Release
+from thplab.scenario.parts import Part
+from thplab.scenario.step import Step
+from thplab.scenario.steps.discard import Discard
+from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.move_task import MoveTask
+from thplab.scenario.steps.rmdir import Rmdir
+from thplab.scenario.steps.touch import Touch
+from thplab.scenario.tunables import CgroupSettings
+from thplab.scenario.units import Size
 
-__all__ = ["UNKNOWN", "Verdict", "probe_design"]
+__all__ = ["UNKNOWN", "Verdict", "probe_design", "probe_release"]
 
 UNKNOWN = "unknown"
 _PARENT = "/thplab-probe"
@@ -29,19 +42,30 @@ _NEAR = 1
 _FAR = 2
 
 
-class Verdict:
+class Verdict(NamedTuple):
     """What was found.
 
     Attributes:
         design: the name of a design that ships with thplab, or :data:`UNKNOWN`.
         how: by which evidence, in one sentence.
-        traits: see :attr:`thplab.scenario.observation.Run.traits`.
     """
 
-    def __init__(self, design: str, how: str) -> None:
-        self.design = design
-        self.how = how
-        self.traits: dict[str, bool] = {}
+    design: str
+    how: str
+
+
+def probe_release(base: Path, tunables: Tunables) -> tuple[Release, str]:
+    """What this kernel does, and by which evidence its design was told.
+
+    What no experiment can tell is as in other kernels of its number.
+
+    Args:
+        base: the cgroup below which the probe may make its own.
+        tunables: by which it sets the THP tunables that it needs.
+    """
+    verdict = probe_design(base, tunables)
+    release = Release.of_version(os.uname().release, verdict.design)
+    return release.differing(**probe_differences(base, tunables)), verdict.how
 
 
 def probe_design(base: Path, tunables: Tunables) -> Verdict:
@@ -75,15 +99,15 @@ def _by_behaviour(
     tunables.set(THP / "enabled", "always")
     if (THP / "shrink_underused").exists():
         tunables.set(THP / "shrink_underused", 0)
-    hierarchy.make({path: schema.Cgroup() for path in (_PARENT, _OLD_HOME, _NEW_HOME)})
+    hierarchy.make({path: CgroupSettings() for path in (_PARENT, _OLD_HOME, _NEW_HOME)})
     tasks["probe"] = Task.start("probe", [], 1000)
     hierarchy.attach(_OLD_HOME, tasks["probe"].pid)
-    performer = Performer(tasks, hierarchy, tunables, Observer(2, hierarchy, []))
+    world = KernelWorld(tasks, hierarchy, tunables, Observer(2, hierarchy, []))
     for region, node, count in (("near", 0, _NEAR), ("far", 1, _FAR)):
         for step in _queue_huge_pages(region, node, count):
-            trouble = performer.perform(step)
-            if trouble:
-                return _by_symbols(f"the probe failed: {step.__class__.__name__}: {trouble}")
+            trouble = world.perform(step)
+            if trouble is not None:
+                return _by_symbols(f"the probe failed: {trouble.do}: {trouble.text}")
     columns = shrinker.counts().get(hierarchy.inode(_OLD_HOME), [0, 0])[:2]
     if columns == [_NEAR, _FAR]:
         return Verdict("list_lru", f"the shrinker counts each node's huge pages apart: {columns}")
@@ -91,8 +115,8 @@ def _by_behaviour(
         return _by_symbols(
             f"the probe queued {_NEAR} and {_FAR} huge pages, the shrinker counts {columns}"
         )
-    performer.perform(schema.MoveTask(task="probe", cgroup=_NEW_HOME))
-    performer.perform(schema.Rmdir(cgroup=_OLD_HOME))
+    world.perform(MoveTask(task="probe", cgroup=_NEW_HOME))
+    world.perform(Rmdir(cgroup=_OLD_HOME))
     inherited = shrinker.counts().get(hierarchy.inode(_PARENT), [0])[0]
     how = f"the shrinker counts the same on each node: {columns}"
     if inherited:
@@ -102,12 +126,12 @@ def _by_behaviour(
     return Verdict("split_queue", f"{how}; nobody inherits an offline cgroup's queue")
 
 
-def _queue_huge_pages(region: str, node: int, count: int) -> list[schema.Step]:
-    size = schema.Size(count * (2 << 20))
+def _queue_huge_pages(region: str, node: int, count: int) -> list[Step]:
+    size = Size(count * HPAGE_PMD_SIZE)
     return [
-        schema.Map(task="probe", region=region, size=size, node=node, thp="hugepage"),
-        schema.Touch(task="probe", region=region, part="first page of each huge page"),
-        schema.Discard(task="probe", region=region, part="upper half of each huge page"),
+        Map(task="probe", region=region, size=size, node=node, thp="hugepage"),
+        Touch(task="probe", region=region, part=Part.parse("first page of each huge page")),
+        Discard(task="probe", region=region, part=Part.parse("upper half of each huge page")),
     ]
 
 

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
-from thplab.scenario.schema import Size
+from thplab.releases.release import Release
+from thplab.scenario.written import decode_hook, encode_hook
 
 __all__ = ["KernelFacts", "WorkDirectory"]
 
@@ -19,13 +20,12 @@ _T = TypeVar("_T")
 class KernelFacts(msgspec.Struct, kw_only=True):
     """What the agent found out about the kernel it runs on."""
 
-    release: str
+    kernel: str
     """uname -r."""
-    design: str
+    release: Release
     how: str
     """By which evidence the design was told."""
     nodes: int
-    shrinker_debug: bool
 
 
 class WorkDirectory:
@@ -55,7 +55,7 @@ class WorkDirectory:
         """Write a file as JSON, atomically."""
         draft = path.with_name(f".{path.name}")
         with draft.open("wb") as file:
-            file.write(msgspec.json.encode(value, enc_hook=_size_to_number))
+            file.write(msgspec.json.encode(value, enc_hook=encode_hook))
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
@@ -63,18 +63,6 @@ class WorkDirectory:
     def read(self, path: Path, kind: type[_T]) -> _T | None:
         """Read a file, or None if it was never written."""
         try:
-            return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=_number_to_size)
+            return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=decode_hook)
         except FileNotFoundError:
             return None
-
-
-def _size_to_number(value: object) -> int:
-    if isinstance(value, Size):
-        return int(value)
-    raise NotImplementedError(type(value).__name__)
-
-
-def _number_to_size(kind: type[object], value: object) -> Size:
-    if kind is Size and isinstance(value, int):
-        return Size(value)
-    raise NotImplementedError(kind.__name__)

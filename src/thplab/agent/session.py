@@ -8,21 +8,22 @@ import os
 from pathlib import Path
 
 from thplab.agent.cgroups import Hierarchy
+from thplab.agent.kernel_world import KernelWorld
 from thplab.agent.kswapd import revive_kswapd
 from thplab.agent.observer import Observer
-from thplab.agent.probe import Verdict
-from thplab.agent.steps import Performer, policy_words
 from thplab.agent.task import Task
-from thplab.agent.task_process import Operation
 from thplab.agent.tunables import THP, Tunables
 from thplab.observe.node_meminfo import cpus_of_node, online_nodes
+from thplab.releases.release import Release
 from thplab.scenario.errors import InputError
-from thplab.scenario.observation import Run, StepOutcome
-from thplab.scenario.schema import Khugepaged, Scenario, Thp
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+from thplab.scenario.tunables import AWAKE, ThpSettings
 
 __all__ = ["run_scenario", "stay_on_first_node"]
 
 _OUTLIVES_THE_TASKS = -999
+_SLEEP = "khugepaged/scan_sleep_millisecs"
 
 
 def stay_on_first_node() -> None:
@@ -37,13 +38,13 @@ def stay_on_first_node() -> None:
     Path("/proc/self/oom_score_adj").write_text(str(_OUTLIVES_THE_TASKS), encoding="ascii")
 
 
-def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path | None) -> Run:
+def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path | None) -> Run:
     """Run one scenario here.
 
     Args:
         scenario: what happens.
         base: the cgroup that stands for "/".
-        verdict: which design this kernel has.
+        release: what this kernel was found to do.
         journal: where tunables are noted before they are changed.
 
     Raises:
@@ -61,10 +62,9 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
     run = Run(
         scenario=scenario.name,
         backend="kernel",
-        design=verdict.design,
         title=os.uname().release,
-        release=os.uname().release,
-        traits=verdict.traits,
+        release=release,
+        kernel=os.uname().release,
         observations=[],
     )
     try:
@@ -74,13 +74,12 @@ def run_scenario(scenario: Scenario, base: Path, verdict: Verdict, journal: Path
         hierarchy.make(scenario.cgroups)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])
         _start_tasks(scenario, hierarchy, tasks)
-        performer = Performer(tasks, hierarchy, tunables, observer)
-        run.observations = performer.observations
+        world = KernelWorld(tasks, hierarchy, tunables, observer)
+        run.observations = world.observations
         for index, step in enumerate(scenario.steps):
-            text = performer.perform(step)
-            if text:
-                name = step.__struct_config__.tag
-                run.outcomes.append(StepOutcome(step=index, do=str(name), text=text))
+            outcome = world.perform(step, index)
+            if outcome is not None:
+                run.outcomes.append(outcome)
     finally:
         for task in tasks.values():
             task.kill()
@@ -95,29 +94,22 @@ def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task
         tasks[name] = task
         hierarchy.attach(declared.cgroup, task.pid)
         if declared.policy is not None:
-            mode, mask = policy_words(declared.policy)
-            task.command(Operation.SET_MEMPOLICY, mode, mask)
+            task.set_mempolicy(declared.policy)
 
 
-def _set_thp(thp: Thp, tunables: Tunables) -> list[str]:
+def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:
     """Set what the scenario's host has; what this kernel lacks is told."""
-    tunables.set(THP / "enabled", thp.enabled)
-    tunables.set(THP / "defrag", thp.defrag)
-    _set_khugepaged(thp.khugepaged, tunables)
-    try:
-        tunables.set(THP / "shrink_underused", int(thp.shrink_underused))
-    except FileNotFoundError:
-        return ["this kernel has no shrink_underused (6.12): it splits no huge page as underused"]
-    return []
-
-
-def _set_khugepaged(khugepaged: Khugepaged, tunables: Tunables) -> None:
-    directory = THP / "khugepaged"
-    tunables.set(directory / "max_ptes_none", khugepaged.max_ptes_none)
-    tunables.set(directory / "pages_to_scan", khugepaged.pages_to_scan)
-    if khugepaged.awake:  # it is parked otherwise, from the agent's start to its end
-        tunables.set(directory / "alloc_sleep_millisecs", 60000)
-        tunables.set(directory / "scan_sleep_millisecs", khugepaged.scan_sleep_millisecs)
+    notes = []
+    for row, value in settings.items():
+        if row.ours or (row.file == _SLEEP and not settings[AWAKE]):
+            continue  # khugepaged is parked otherwise, from the agent's start to its end
+        try:
+            tunables.set(THP / row.file, row.text(value))
+        except FileNotFoundError:
+            notes.append(f"this kernel has no {row.file} ({row.since} brought it)")
+    if settings[AWAKE]:
+        tunables.set(THP / "khugepaged/alloc_sleep_millisecs", 60000)
+    return notes
 
 
 def _compact_memory() -> None:

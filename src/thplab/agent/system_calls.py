@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The system calls that Python does not offer: memory mappings, policies, migration, prctl.
+"""The system calls that Python does not offer: those of the C library by name, policies, migration, prctl.
 
 Each raises OSError with the kernel's errno. Addresses and lengths are bytes.
 """
@@ -12,34 +12,31 @@ import platform
 from typing import Literal
 
 __all__ = [
-    "MADV_COLLAPSE",
-    "MADV_DONTNEED",
     "MADV_FREE",
     "MADV_HUGEPAGE",
     "MADV_NOHUGEPAGE",
+    "MAP_REGION",
+    "PROT_READ_WRITE",
+    "call",
     "die_with_parent",
     "disable_thp",
-    "madvise",
-    "map_anonymous",
     "mbind",
-    "mlock",
     "move_pages",
-    "munlock",
-    "munmap",
     "policy_mode",
     "set_mempolicy",
 ]
 
-MADV_DONTNEED = 4
 MADV_FREE = 8
 MADV_HUGEPAGE = 14
 MADV_NOHUGEPAGE = 15
-MADV_COLLAPSE = 25
 
-_PROT_READ_WRITE = 0x3
+PROT_READ_WRITE = 0x3
 _MAP_PRIVATE_ANONYMOUS = 0x22
 _MAP_NORESERVE = 0x4000
 _MAP_FIXED_NOREPLACE = 0x100000
+MAP_REGION = _MAP_PRIVATE_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE
+"""Private anonymous memory at exactly the address that is asked for, which must be free."""
+
 _MPOL_MF_MOVE = 2
 _PR_SET_PDEATHSIG = 1
 _PR_SET_THP_DISABLE = 41
@@ -53,19 +50,6 @@ _NUMBERS = {
 _MODES = {"preferred": 1, "bind": 2, "interleave": 3, "local": 4}
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = [
-    ctypes.c_void_p,
-    ctypes.c_size_t,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_int,
-    ctypes.c_long,
-]
-_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-_libc.mlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.munlock.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _libc.syscall.restype = ctypes.c_long
 
 
@@ -83,31 +67,11 @@ def _number(index: int) -> ctypes.c_long:
         raise OSError(f"the agent does not know the system calls of {platform.machine()}") from None
 
 
-def map_anonymous(address: int, length: int) -> None:
-    """mmap(2) of private anonymous memory at exactly this address, which must be free."""
-    flags = _MAP_PRIVATE_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE
-    result = _libc.mmap(address, length, _PROT_READ_WRITE, flags, -1, 0)
-    _check(-1 if result == ctypes.c_void_p(-1).value else 0)
-
-
-def munmap(address: int, length: int) -> None:
-    """munmap(2)."""
-    _check(_libc.munmap(address, length))
-
-
-def madvise(address: int, length: int, advice: int) -> None:
-    """madvise(2)."""
-    _check(_libc.madvise(address, length, advice))
-
-
-def mlock(address: int, length: int) -> None:
-    """mlock(2)."""
-    _check(_libc.mlock(address, length))
-
-
-def munlock(address: int, length: int) -> None:
-    """munlock(2)."""
-    _check(_libc.munlock(address, length))
+def call(name: str, *arguments: int) -> int:
+    """A function of the C library that takes numbers and returns one, -1 with errno where it fails."""
+    function = getattr(_libc, name)
+    function.restype = ctypes.c_long
+    return _check(function(*(ctypes.c_long(argument) for argument in arguments)))
 
 
 def policy_mode(mode: Literal["bind", "preferred", "interleave", "local"]) -> int:

@@ -11,18 +11,17 @@ import socket
 from pathlib import Path
 from typing import Self
 
+from thplab.agent import system_calls
 from thplab.agent.task_process import COMMAND, REPLY, Operation, become_task
+from thplab.scenario.policies import Policy
+from thplab.scenario.worlds import TaskIsDead
 
-__all__ = ["Region", "Task", "TaskDied"]
+__all__ = ["Region", "Task"]
 
 _TOP = 0x5000_0000_0000
 _GAP = 1 << 30
 _UNIT = 840 * (2 << 20)
 """A multiple of 1 to 8 huge pages: interleaving goes by the address, and so begins with its first node."""
-
-
-class TaskDied(Exception):
-    """The task ended while it was being commanded; the OOM killer's work, as a rule."""
 
 
 class Region:
@@ -42,6 +41,7 @@ class Task:
         name: the task's name in the scenario.
         pid: its process id.
         regions: by name.
+        ended: it was told to end.
     """
 
     def __init__(self, name: str, pid: int, channel: socket.socket) -> None:
@@ -50,6 +50,7 @@ class Task:
         self.regions: dict[str, Region] = {}
         self._channel = channel
         self._pidfd = os.pidfd_open(pid)
+        self.ended = False
         self._lowest = _TOP
 
     @classmethod
@@ -72,22 +73,40 @@ class Task:
         theirs.close()
         return cls(name, pid, ours)
 
-    def command(self, operation: int, *arguments: int) -> int:
-        """Have the task do one thing, and wait until it is done.
+    # Each of these has the task do one thing and waits until it is done.
+    #
+    # Raises:
+    #     OSError: the kernel refused, with its errno.
+    #     TaskIsDead: the task was killed meanwhile.
 
-        Raises:
-            OSError: the kernel refused, with its errno.
-            TaskDied: the task was killed meanwhile.
-        """
-        self._send(operation, *arguments)
+    def call(self, function: str, *arguments: int) -> int:
+        """A function of the C library, with numbers."""
+        return self._command(Operation.CALL, *arguments, name=function)
+
+    def touch(self, address: int, length: int, value: int) -> None:
+        """Write `value` to the first byte of each base page, upwards."""
+        self._command(Operation.TOUCH, address, length, value)
+
+    def mbind(self, address: int, length: int, policy: Policy) -> None:
+        """mbind(2): pages that are present stay where they are."""
+        self._command(Operation.MBIND, address, length, *_policy_words(policy))
+
+    def set_mempolicy(self, policy: Policy) -> None:
+        """set_mempolicy(2)."""
+        self._command(Operation.SET_MEMPOLICY, *_policy_words(policy))
+
+    def _command(self, operation: int, *arguments: int, name: str = "") -> int:
+        self._send(operation, *arguments, name=name)
         return self._receive()
 
-    def _send(self, operation: int, *arguments: int) -> None:
-        padding = (0,) * (4 - len(arguments))
+    def _send(self, operation: int, *arguments: int, name: str = "") -> None:
+        padding = (0,) * (6 - len(arguments))
         try:
-            self._channel.sendall(COMMAND.pack(operation, *arguments, *padding))
+            self._channel.sendall(
+                COMMAND.pack(operation, name.encode("ascii"), *arguments, *padding)
+            )
         except (BrokenPipeError, ConnectionResetError):
-            raise TaskDied(self.name) from None
+            raise TaskIsDead(self.name) from None
 
     def _receive(self) -> int:
         try:
@@ -96,7 +115,7 @@ class Task:
             reply = b""
         if len(reply) < REPLY.size:
             self.wait()
-            raise TaskDied(self.name)
+            raise TaskIsDead(self.name)
         result, number = REPLY.unpack(reply)
         if number:
             raise OSError(number, os.strerror(number))
@@ -111,7 +130,7 @@ class Task:
         self._receive()
         hello = ours.recv(REPLY.size, socket.MSG_WAITALL)  # the child tells its own process id
         if len(hello) < REPLY.size:
-            raise TaskDied(name)
+            raise TaskIsDead(name)
         pid, _ = REPLY.unpack(hello)
         child = Task(name, pid, ours)
         child.regions = {
@@ -120,17 +139,23 @@ class Task:
         child._lowest = self._lowest
         return child
 
-    def new_region(self, name: str, size: int) -> Region:
-        """Map private anonymous memory for a region; nothing is touched.
+    def map_region(self, name: str, size: int) -> tuple[int, int]:
+        """Map private anonymous memory for a region: its address and length; nothing is touched."""
+        address, length = self.map_nameless(size)
+        self.regions[name] = Region(address, length)
+        return address, length
+
+    def map_nameless(self, size: int) -> tuple[int, int]:
+        """Map memory that is no region.
 
         Below all others, as mmap(2) places it: khugepaged goes through them by address. The gap keeps
         neighbours from becoming one VMA.
         """
         address = (self._lowest - _GAP - size) // _UNIT * _UNIT
-        self.command(Operation.MAP, address, size)
+        protection, flags = system_calls.PROT_READ_WRITE, system_calls.MAP_REGION
+        self.call("mmap", address, size, protection, flags, -1)
         self._lowest = address
-        self.regions[name] = Region(address, size)
-        return self.regions[name]
+        return address, size
 
     def alive(self) -> bool:
         """Whether the process still runs."""
@@ -146,7 +171,8 @@ class Task:
 
     def end(self) -> None:
         """Have the task end by itself, and wait for it."""
-        with contextlib.suppress(TaskDied):
+        self.ended = True
+        with contextlib.suppress(TaskIsDead):
             self._send(Operation.EXIT)
         self.wait()
         self.close()
@@ -164,3 +190,8 @@ class Task:
             self._channel.close()
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+def _policy_words(policy: Policy) -> tuple[int, int]:
+    """A policy as mbind(2) takes it: the mode, and the mask of its nodes."""
+    return system_calls.policy_mode(policy.mode), sum(1 << node for node in policy.nodes)

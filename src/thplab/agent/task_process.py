@@ -17,31 +17,27 @@ import traceback
 from pathlib import Path
 
 from thplab.agent import system_calls
+from thplab.mm.geometry import PAGE_SIZE
 
 __all__ = ["COMMAND", "REPLY", "Operation", "become_task"]
 
-COMMAND = struct.Struct("=5q")
-"""An :class:`Operation` and its four arguments."""
+COMMAND = struct.Struct("=q16s6q")
+"""An :class:`Operation`, the name of a function for CALL, and arguments."""
 REPLY = struct.Struct("=2q")
 """A result, and an errno or 0."""
 
-_BASE_PAGE = 4096
-_CHUNK = 1024 * _BASE_PAGE
+_CHUNK = 1024 * PAGE_SIZE
 
 
 class Operation:
     """What a task can be told to do; the numbers of :data:`COMMAND`."""
 
-    MAP = 1
-    UNMAP = 2
-    MADVISE = 3
-    MBIND = 4
-    SET_MEMPOLICY = 5
-    TOUCH = 6
-    LOCK = 7
-    UNLOCK = 8
-    FORK = 9
-    EXIT = 10
+    CALL = 1
+    MBIND = 2
+    SET_MEMPOLICY = 3
+    TOUCH = 4
+    FORK = 5
+    EXIT = 6
 
 
 def become_task(channel: socket.socket) -> None:
@@ -71,7 +67,7 @@ def _keep_interpreter_out_of_huge_pages() -> None:
             continue
         start, end = (int(address, 16) for address in addresses.split("-"))
         try:
-            system_calls.madvise(start, end - start, system_calls.MADV_NOHUGEPAGE)
+            system_calls.call("madvise", start, end - start, system_calls.MADV_NOHUGEPAGE)
         except OSError:  # a special mapping, which no huge page ever backs
             continue
 
@@ -81,7 +77,7 @@ def _obey(channel: socket.socket) -> None:
         command = channel.recv(COMMAND.size, socket.MSG_WAITALL)
         if len(command) < COMMAND.size:  # the agent closed its end
             return
-        operation, *arguments = COMMAND.unpack(command)
+        operation, name, *arguments = COMMAND.unpack(command)
         if operation == Operation.EXIT:
             return
         try:
@@ -89,30 +85,22 @@ def _obey(channel: socket.socket) -> None:
                 channel = _fork(channel)
                 result = os.getpid()
             else:
-                result = _perform(operation, *arguments)
+                result = _perform(operation, name.rstrip(b"\0").decode("ascii"), arguments)
             reply = REPLY.pack(result, 0)
         except OSError as error:
             reply = REPLY.pack(-1, error.errno or 0)
         channel.sendall(reply)
 
 
-def _perform(operation: int, first: int, second: int, third: int, fourth: int) -> int:
-    if operation == Operation.MAP:
-        system_calls.map_anonymous(first, second)
-    elif operation == Operation.UNMAP:
-        system_calls.munmap(first, second)
-    elif operation == Operation.MADVISE:
-        system_calls.madvise(first, second, third)
-    elif operation == Operation.MBIND:
-        system_calls.mbind(first, second, third, fourth)
+def _perform(operation: int, name: str, arguments: list[int]) -> int:
+    if operation == Operation.CALL:
+        return system_calls.call(name, *arguments)
+    if operation == Operation.MBIND:
+        system_calls.mbind(*arguments[:4])
     elif operation == Operation.SET_MEMPOLICY:
-        system_calls.set_mempolicy(first, second)
+        system_calls.set_mempolicy(*arguments[:2])
     elif operation == Operation.TOUCH:
-        _touch(first, second, third)
-    elif operation == Operation.LOCK:
-        system_calls.mlock(first, second)
-    elif operation == Operation.UNLOCK:
-        system_calls.munlock(first, second)
+        _touch(*arguments[:3])
     return 0
 
 
@@ -121,7 +109,7 @@ def _touch(address: int, length: int, value: int) -> None:
     for start in range(address, address + length, _CHUNK):
         size = min(_CHUNK, address + length - start)
         memory = memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
-        memory[::_BASE_PAGE] = bytes([value]) * -(-size // _BASE_PAGE)
+        memory[::PAGE_SIZE] = bytes([value]) * -(-size // PAGE_SIZE)
 
 
 def _fork(channel: socket.socket) -> socket.socket:

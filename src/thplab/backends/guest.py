@@ -20,7 +20,7 @@ from thplab.backends.kernel_image import KernelImage
 from thplab.backends.kvm import try_kvm
 from thplab.backends.signals import signals_interrupt
 from thplab.scenario.errors import InputError
-from thplab.scenario.schema import Host
+from thplab.scenario.host import Host
 
 __all__ = ["GUEST_WORK", "Guest", "GuestEnd", "find_program", "memory_shortage"]
 

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from thplab.agent.cgroups import remove_tree
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.agent.tunables import restore_from_journal
@@ -189,15 +191,15 @@ def _collect(work: WorkDirectory, count: int, status: int, errors: str) -> list[
         run = work.read(work.run(index), Run)
         if run is None:
             break
-        run.title = "this host"
+        how = []
         if facts is not None:
-            run.notes.append(f"Linux {facts.release}, on this host")
-            run.notes.append(f"design {facts.design}: {facts.how}")
-        run.notes.append(
+            how.append(f"Linux {facts.kernel}, on this host")
+            how.append(f"design {facts.release.design}: {facts.how}")
+        how.append(
             "pressure meets the limit of the tasks' cgroup, whose reclaim looks at every node, "
             "before it meets a node's end"
         )
-        runs.append(run)
+        runs.append(msgspec.structs.replace(run, title="this host", notes=[*run.notes, *how]))
     if len(runs) < count or not work.done.exists():
         failure = work.read(work.failure, str) or errors.strip().rpartition("\n")[2]
         raise KernelRunError(f"the agent failed here, status {status}: {failure}", runs=runs)

@@ -1,47 +1,70 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The model as a backend: a scenario runs in this process, on one design of the queue."""
+"""The model as a backend: a scenario runs in this process, as some release, on one design of the queue."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
 
 from thplab import designs
-from thplab.backends.model_steps import ModelSteps
+from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import H, detach
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
-from thplab.scenario.observation import Run, StepOutcome
+from thplab.releases.named import NEWEST, check_design, release_named
+from thplab.releases.release import Release
+from thplab.scenario.host import Host
+from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
-__all__ = ["build_machine", "run"]
+__all__ = ["build_machine", "default_release", "run"]
+
+Design = type[DeferredSplitQueue]
+
+
+def default_release(design: str) -> Release:
+    """What a design runs on where no release is named: the newest, with this design in place of its own."""
+    return msgspec.structs.replace(release_named(NEWEST), design=design)
 
 
 def run(
     scenario: Scenario,
-    design: str,
+    design: str = "",
     *,
+    release: Release | None = None,
     progress: Callable[[int, int], None] | None = None,
-    traits: Mapping[str, bool] | None = None,
 ) -> Run:
     """Run a scenario on the model.
 
     Args:
         scenario: what happens.
-        design: a name of thplab.designs.names(), or "file.py:Class".
+        design: a name of thplab.designs.names(), or "file.py:Class"; "": that of the release.
+        release: what the model does as; None: the newest.
         progress: called before each step with its index and how many there are.
-        traits: where to be as another release than 7.2: see :attr:`thplab.scenario.observation.Run.traits`.
 
     Raises:
         ScenarioError: a step cannot be carried out; nothing is returned then.
         DesignError: the design cannot be loaded, or raised something that no kernel says.
+        InputError: the release cannot have the design.
     """
-    queue = designs.load(design)
-    title = design.rpartition(":")[2] if ":" in design else design
+    as_release = release or default_release(design or release_named(NEWEST).design)
+    if release is not None and design:
+        check_design(release, design)
+        as_release = msgspec.structs.replace(release, design=design)
+    queue = designs.load(as_release.design)
+    name = as_release.design.rpartition(":")[2]
+    title = name if release is None else f"{release.name} {name}"
     result = Run(
-        scenario=scenario.name, backend="model", design=title, title=title, observations=[]
+        scenario=scenario.name,
+        backend="model",
+        title=title,
+        observations=[],
+        release=msgspec.structs.replace(as_release, design=name),
     )
     H.log = {}
     machine: Machine | None = None
@@ -49,15 +72,9 @@ def run(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        machine = build_machine(scenario, queue)
-        _take_traits(machine, traits or {})
-        _run_steps(scenario, machine, result, design, progress)
-    except (ThplabError, KernelBug):
-        raise
-    except Exception as error:
-        if ":" not in design:
-            raise
-        raise DesignError(f"design {design} raised {type(error).__name__}: {error}") from error
+        with _blaming(as_release.design):
+            machine = build_machine(scenario.host, queue, as_release)
+        _run_steps(scenario, machine, as_release, result, progress)
     finally:
         if machine is not None:
             machine.teardown()
@@ -71,57 +88,57 @@ def run(
     return result
 
 
+@contextmanager
+def _blaming(design: str, where: str = "") -> Iterator[None]:
+    """What a user's design raises, and no kernel says, is told with its name and the place."""
+    try:
+        yield
+    except (ThplabError, KernelBug):
+        raise
+    except Exception as error:
+        if ":" not in design:
+            raise
+        place = f"{where}: " if where else ""
+        raise DesignError(
+            f"{place}design {design} raised {type(error).__name__}: {error}"
+        ) from error
+
+
 def _run_steps(
     scenario: Scenario,
     machine: Machine,
+    release: Release,
     result: Run,
-    design: str,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    steps = ModelSteps(scenario, machine, result.observations)
+    world = ModelWorld(machine, release)
+    result.observations = world.observations
+    for path, settings in scenario.cgroups.items():
+        world.add_cgroup(path, settings)
+    for name, task in scenario.tasks.items():
+        world.add_task(name, task)
     for index, step in enumerate(scenario.steps):
         if progress is not None:
             progress(index, len(scenario.steps))
+        where = scenario.where(index)
         try:
-            text = steps.perform(index, step)
+            with _blaming(release.design, where):
+                outcome = world.perform(step, where, index)
         except KernelBug as bug:
             # A real kernel stops here too. What was seen before stays.
-            result.warnings.append(f"{scenario.where(index)}: {bug}")
+            result.warnings.append(f"{where}: {bug}")
             return
-        except ThplabError:
-            raise
-        except Exception as error:
-            if ":" not in design:
-                raise
-            raise DesignError(
-                f"{scenario.where(index)}: design {design} raised {type(error).__name__}: {error}"
-            ) from error
-        if text:
-            kind = str(step.__struct_config__.tag)
-            result.outcomes.append(StepOutcome(step=index, do=kind, text=text))
+        if outcome is not None:
+            result.outcomes.append(outcome)
 
 
-def _take_traits(machine: Machine, traits: Mapping[str, bool]) -> None:
-    machine.madvise.pt_reclaim = traits.get("pt_reclaim", True)
-    machine.memory.reuse_large_folio = traits.get("reuse_large_folio", True)
-    if not traits.get("splits_underused", True):
-        machine.huge_memory.thp.shrink_underused = False
-        machine.huge_memory.zero_page_at_split = False
-    machine.huge_memory.scan_skips_mlocked = traits.get("scan_skips_mlocked", True)
-
-
-def build_machine(scenario: Scenario, queue: Callable[[Machine], DeferredSplitQueue]) -> Machine:
-    """The scenario's host, with its cgroups and tasks, before the first step."""
-    host = scenario.host
+def build_machine(host: Host, design: Design, release: Release) -> Machine:
+    """A host of the model before anything happens on it."""
     distances = [list(row) for row in host.distances] if host.distances else None
-    machine = Machine([int(size) for size in host.nodes], queue, host.memcg, distances)
-    thp = machine.huge_memory.thp
-    thp.enabled = host.thp.enabled
-    thp.defrag = host.thp.defrag
-    thp.shrink_underused = host.thp.shrink_underused
-    khugepaged = machine.khugepaged
-    khugepaged.awake = host.thp.khugepaged.awake
-    khugepaged.max_ptes_none = host.thp.khugepaged.max_ptes_none
-    khugepaged.pages_to_scan = host.thp.khugepaged.pages_to_scan
-    khugepaged.scan_sleep_millisecs = host.thp.khugepaged.scan_sleep_millisecs
+    machine = Machine([int(size) for size in host.nodes], design, host.memcg, distances)
+    release.apply(machine)
+    world = ModelWorld(machine, release)
+    for row, value in host.thp.items():
+        if release.has(row.since):
+            world.set_tunable(row, value)
     return machine

@@ -7,14 +7,18 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from thplab.agent.report import KernelFacts, WorkDirectory
 from thplab.backends.agent_command import agent_command, agent_environment
 from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import GUEST_WORK, Guest, GuestEnd
 from thplab.backends.kernel_image import KernelImage, find_kernel
-from thplab.backends.kernel_log import Complaints, find_complaints, keep_kernel_log, panic_of
+from thplab.backends.kernel_log import find_complaints, keep_kernel_log, panic_of
+from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
-from thplab.scenario.schema import Host, Scenario, Wait
+from thplab.scenario.schema import Scenario
+from thplab.scenario.steps.wait import Wait
 
 __all__ = ["TIME_LIMITS", "run", "run_each"]
 
@@ -85,8 +89,12 @@ def _blame(
         return []
     if left:
         outcomes[left[0]] = failure
-    else:  # it came when all were complete: the last one's Run is told
-        failure.runs[-1].warnings.append(str(failure))
+    else:  # it came when all were complete: the last one's Run says so
+        last = failure.runs[-1]
+        complaining = msgspec.structs.replace(last, warnings=[*last.warnings, str(failure)])
+        outcomes.update(
+            (place, complaining) for place, outcome in outcomes.items() if outcome is last
+        )
     return left[1:]
 
 
@@ -150,9 +158,22 @@ def _collect(
         run = work.read(work.run(index), Run)
         if run is None:
             break
-        _finish(run, index, image, guest, facts, complaints, notes)
-        run.notes.append(f"the kernel's log is {kept}")
-        runs.append(run)
+        how = [
+            *_how(guest, facts, notes),
+            *(f"known and not counted: {k}" for k in complaints.known),
+        ]
+        runs.append(
+            msgspec.structs.replace(
+                run,
+                title=image.name,
+                notes=[*run.notes, *how, f"the kernel's log is {kept}"],
+                warnings=[
+                    *run.warnings,
+                    *complaints.elsewhere,
+                    *complaints.by_scenario.get(index, []),
+                ],
+            )
+        )
     if len(runs) < count or not work.done.exists():
         raise KernelRunError(
             f"{image.name}: {_why(work, end)}", str(kept), runs, begun=facts is not None
@@ -160,27 +181,16 @@ def _collect(
     return runs
 
 
-def _finish(
-    run: Run,
-    index: int,
-    image: KernelImage,
-    guest: Guest,
-    facts: KernelFacts | None,
-    complaints: Complaints,
-    notes: list[str],
-) -> None:
+def _how(guest: Guest, facts: KernelFacts | None, notes: list[str]) -> list[str]:
+    """How a Run came about, for the reader."""
     accelerator, reason = guest.accelerator()
     how = (
         "KVM" if accelerator == "kvm" else f"software emulation (KVM does not work here: {reason})"
     )
-    run.title = image.name
-    run.notes.extend(notes)
-    run.notes.append(f"Linux {facts.release if facts else '?'} in QEMU, {how}")
-    if facts is not None:
-        run.notes.append(f"design {facts.design}: {facts.how}")
-    run.notes.extend(f"known and not counted: {line}" for line in complaints.known)
-    run.warnings.extend(complaints.elsewhere)
-    run.warnings.extend(complaints.by_scenario.get(index, []))
+    if facts is None:
+        return [*notes, f"Linux in QEMU, {how}"]
+    design = f"design {facts.release.design}: {facts.how}"
+    return [*notes, f"Linux {facts.kernel} in QEMU, {how}", design]
 
 
 def _why(work: WorkDirectory, end: GuestEnd) -> str:

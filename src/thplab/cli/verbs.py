@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The verbs of `thplab`, a line each.
 
-A verb is a module with `configure(parser)`, which adds its options, and `execute(options) -> int`,
-which does the work and returns the status. It is imported when it is chosen.
+A verb is a class with `configure(parser)`, which adds its options, and `execute(options) -> int`,
+which does the work and returns the status. Its module is imported when it is chosen.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import argparse
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
-__all__ = ["VERBS", "Verb", "VerbModule", "load_verb"]
+__all__ = ["VERBS", "Verb", "VerbClass", "load_verb"]
 
 
-class VerbModule(Protocol):
-    """What the module of a verb has."""
+class VerbClass(Protocol):
+    """What a verb does."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options."""
@@ -25,27 +25,36 @@ class VerbModule(Protocol):
 
 
 class Verb(NamedTuple):
-    """A verb's name, what `thplab --help` says of it, and its module."""
+    """A verb's name, what `thplab --help` says of it, its module in thplab.cli, and its class."""
 
     name: str
     summary: str
     module: str
+    kind: str
 
 
 VERBS = (
-    Verb("bugs", "find every known bug again by searching interleavings", "thplab.cli.bugs"),
-    Verb("compare", "run a scenario on several designs, side by side", "thplab.cli.compare"),
-    Verb("doctor", "what thplab can use here, and how to get the rest", "thplab.cli.doctor"),
-    Verb("explore", "search the interleavings of a design", "thplab.cli.explore"),
-    Verb("fuzz", "hold the model against a kernel with random scenarios", "thplab.cli.fuzz"),
-    Verb("run", "run a scenario on one design or one kernel", "thplab.cli.run"),
-    Verb("scenarios", "list the scenarios that come with thplab", "thplab.cli.scenarios"),
-    Verb("schema", "print the JSON Schema of the scenario language", "thplab.cli.schema"),
-    Verb("verify", "hold the model against real kernels, figure by figure", "thplab.cli.verify"),
+    Verb("bugs", "find every known bug again by searching interleavings", "bugs", ""),
+    Verb(
+        "compare", "run a scenario as several releases, side by side", "scenario_verbs", "Compare"
+    ),
+    Verb("doctor", "what thplab can use here, and how to get the rest", "kernel_verbs", "Doctor"),
+    Verb("explore", "search the interleavings of a design", "explore", ""),
+    Verb("fuzz", "hold the model against a kernel with random scenarios", "kernel_verbs", "Fuzz"),
+    Verb(
+        "releases", "list the releases of Linux that the model can be", "scenario_verbs", "Releases"
+    ),
+    Verb("run", "run a scenario once: a release, a design or a kernel", "scenario_verbs", "RunOne"),
+    Verb("scenarios", "list the scenarios that come with thplab", "scenario_verbs", "Scenarios"),
+    Verb("schema", "print the JSON Schema of the scenario language", "scenario_verbs", "Schema"),
+    Verb(
+        "verify", "hold the model against real kernels, figure by figure", "kernel_verbs", "Verify"
+    ),
 )
 
 
-def load_verb(name: str) -> VerbModule:
-    """Import the module of a verb."""
-    module = next(verb.module for verb in VERBS if verb.name == name)
-    return cast("VerbModule", import_module(module))
+def load_verb(name: str) -> VerbClass:
+    """Import the module of a verb; an instance of its class."""
+    verb = next(verb for verb in VERBS if verb.name == name)
+    module = import_module(f"thplab.cli.{verb.module}")
+    return cast("VerbClass", getattr(module, verb.kind)() if verb.kind else module)

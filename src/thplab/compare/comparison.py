@@ -9,11 +9,16 @@ from functools import cache
 import msgspec
 
 from thplab.compare.rows import Row, side_by_side
-from thplab.compare.tolerances import DETERMINISTIC, Rule, rule_for
+from thplab.compare.tolerances import DETERMINISTIC, rule_for
+from thplab.releases.release import Release
 from thplab.scenario.claims import ClaimResult, evaluate
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run, StepOutcome
-from thplab.scenario.schema import Fork, Observe, Scenario
+from thplab.scenario.rules import Rule
+from thplab.scenario.schema import Scenario
+from thplab.scenario.steps.fork import Fork
+from thplab.scenario.steps.observe import Observe
+from thplab.scenario.tunables import AWAKE
 
 __all__ = ["Column", "Comparison", "Moment", "compare"]
 
@@ -23,7 +28,8 @@ class Column(msgspec.Struct, kw_only=True, frozen=True):
 
     title: str
     backend: str
-    design: str
+    release: Release
+    kernel: str
     claims: tuple[ClaimResult, ...]
     outcomes: tuple[StepOutcome, ...]
     warnings: tuple[str, ...]
@@ -47,13 +53,14 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
     @property
     def broken(self) -> bool:
         """True if a promise was broken: a claim failed, a backend warned, or the model, which should
-        see all that a claim may ask, did not see it.
+        see all that a claim may ask, did not see it although its release has every step.
         """
         return any(column.warnings or _broken_claims(column) for column in self.columns)
 
 
 def _broken_claims(column: Column) -> bool:
-    broken = {"failed", "unseen"} if column.backend == "model" else {"failed"}
+    sees_all = column.backend == "model" and all(outcome.done for outcome in column.outcomes)
+    broken = {"failed", "unseen"} if sees_all else {"failed"}
     return any(result.verdict in broken for result in column.claims)
 
 
@@ -63,7 +70,8 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
         Column(
             title=run.title,
             backend=run.backend,
-            design=run.design,
+            release=run.release,
+            kernel=run.kernel,
             claims=tuple(evaluate(scenario, run)),
             outcomes=tuple(run.outcomes),
             warnings=tuple(run.warnings),
@@ -87,11 +95,11 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
 def _rules(scenario: Scenario, runs: Sequence[Run]) -> Callable[[FigurePath], Rule]:
     if all(run.backend == "model" for run in runs):
         return lambda _: DETERMINISTIC
-    awake = scenario.host.thp.khugepaged.awake
+    awake = bool(scenario.host.thp[AWAKE])
     processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
 
     @cache
     def rule_of(path: FigurePath) -> Rule:
-        return rule_for(path.section, path.name, processes=processes, khugepaged_awake=awake)
+        return rule_for(path, processes=processes, khugepaged_awake=awake)
 
     return rule_of

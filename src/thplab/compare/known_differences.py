@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
+from thplab.releases.release import Release
+from thplab.scenario.figures import FigurePath
 from thplab.scenario.schema import Scenario
 
 __all__ = ["KNOWN_DIFFERENCES", "KnownDifference", "known_difference"]
@@ -21,14 +23,14 @@ class KnownDifference(msgspec.Struct, frozen=True):
 
     Attributes:
         design: the kernel's design.
-        before: the first release, as (major, minor), in which the difference is gone.
+        before: the first release in which the difference is gone.
         memcg: how the scenario's host was booted.
         figure: a pattern of the figure, "cgroups.queue".
         why: the cause.
     """
 
     design: str
-    before: tuple[int, int]
+    before: str
     memcg: str
     figure: str
     why: str
@@ -37,7 +39,7 @@ class KnownDifference(msgspec.Struct, frozen=True):
 KNOWN_DIFFERENCES = (
     KnownDifference(
         design="list_lru",
-        before=(7, 2),
+        before="7.2",
         memcg="nokmem",
         figure="cgroups.queue",
         why="under nokmem this kernel's shrinker_alloc() keeps the memcg flag of a shrinker, and the "
@@ -47,22 +49,21 @@ KNOWN_DIFFERENCES = (
 
 
 def known_difference(
-    scenario: Scenario, design: str, release: tuple[int, int], figure: str
+    scenario: Scenario, release: Release, path: FigurePath
 ) -> KnownDifference | None:
     """The known difference that a figure falls under, if any.
 
     Args:
         scenario: what was run.
-        design: what the kernel was found to have.
-        release: the kernel's, as (major, minor).
-        figure: section and name, "cgroups.queue".
+        release: what the kernel was found to be.
+        path: the figure.
     """
     for known in KNOWN_DIFFERENCES:
         if (
-            known.design == design
-            and release < known.before
+            known.design == release.design
+            and not release.has(known.before)
             and known.memcg == scenario.host.memcg
-            and fnmatchcase(figure, known.figure)
+            and fnmatchcase(f"{path.section}.{path.name}", known.figure)
         ):
             return known
     return None

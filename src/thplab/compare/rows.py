@@ -4,64 +4,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import msgspec
 
-from thplab.compare.tolerances import Rule, judge
+from thplab.compare.tolerances import judge
 from thplab.scenario.figures import FigurePath, Unseen, all_figures, read_figure
-from thplab.scenario.observation import Observation
+from thplab.scenario.observation import FIGURES, Observation
+from thplab.scenario.rules import Rule, Unit
 
-__all__ = ["Row", "Unit", "side_by_side", "unit_of"]
-
-Unit = Literal["bytes", "pages", "huge pages", "events"]
-
-_UNITS: dict[str, Unit] = {
-    "nodes.free": "bytes",
-    "nodes.anon": "bytes",
-    "nodes.huge": "bytes",
-    "cgroups.anon": "bytes",
-    "cgroups.huge": "bytes",
-    "cgroups.queue": "huge pages",
-    "regions.huge": "huge pages",
-    "regions.split": "huge pages",
-    "regions.base": "pages",
-    "regions.zero": "pages",
-    "regions.swapped": "pages",
-    "regions.absent": "pages",
-}
+__all__ = ["Row", "side_by_side", "unit_of"]
 
 
 class Row(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One figure, with a value for each column.
 
+    path: the figure, as a claim would name it.
     values: None where the column's backend did not see it.
     reasons: why not, by column; empty text where the value is there; empty if all are there.
     rule: how the values may be held against each other.
     differs: by that rule two columns are different, or one has the figure and another has not.
     quiet: nothing happened: every value that was seen is 0.
+    subjects: how many cgroups or regions it is the sum of.
     """
 
-    section: str
-    subject: str
-    node: int | None
-    figure: str
-    unit: Unit
+    path: FigurePath
     values: tuple[int | None, ...]
     reasons: tuple[str, ...] = ()
     rule: Rule
     differs: bool
     quiet: bool
+    subjects: int = 1
 
     @property
-    def path(self) -> FigurePath:
-        """The row's figure as a claim would name it."""
-        return FigurePath(self.section, self.subject, self.node, self.figure)
+    def unit(self) -> Unit:
+        """What the figure counts."""
+        return unit_of(self.path)
 
 
-def unit_of(section: str, figure: str) -> Unit:
+def unit_of(path: FigurePath) -> Unit:
     """What a figure counts: the counters of the kernel count events."""
-    return _UNITS.get(f"{section}.{figure}", "events")
+    figure = FIGURES.get(path.section, {}).get(path.name)
+    return "events" if figure is None else figure.unit
 
 
 def side_by_side(
@@ -86,11 +69,7 @@ def _row(
     rule: Rule,
 ) -> Row:
     return Row(
-        section=path.section,
-        subject=path.subject,
-        node=path.nid,
-        figure=path.name,
-        unit=unit_of(path.section, path.name),
+        path=path,
         values=tuple(values),
         reasons=_reasons(path, values, observations) if None in values else (),
         rule=rule,

@@ -10,41 +10,22 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Literal
 
-import msgspec
+from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_SIZE
+from thplab.scenario.figures import FigurePath
+from thplab.scenario.observation import FIGURES
+from thplab.scenario.rules import COUNTED, OF_PROCESSES, Rule, Unit
 
-from thplab.scenario.parts import HPAGE_PMD_NR, HPAGE_PMD_SIZE
-
-__all__ = ["DETERMINISTIC", "Judgement", "Rule", "judge", "rule_for"]
+__all__ = ["DETERMINISTIC", "Judgement", "judge", "rule_for"]
 
 Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
 """unseen: one of the two is None, and None equals nothing."""
 
 
-class Rule(msgspec.Struct, frozen=True):
-    """A rule, and the reason for it.
-
-    exact: equal or different. within: may differ by `tolerance`, in the figure's own unit.
-    incomparable: says nothing.
-    """
-
-    kind: Literal["exact", "within", "incomparable"]
-    why: str
-    tolerance: int = 0
-
-
 DETERMINISTIC = Rule("exact", "the model is deterministic")
 """The rule of every figure between designs of the model."""
 
-_EXACT = Rule("exact", "the steps alone decide it")
-_COUNTED = Rule("exact", "counts events that the steps alone decide")
-_OWN_MEMORY = Rule("incomparable", "a kernel and its services use memory of their own")
 _PROCESS = 2 << 20
 """Bytes that a task has beside what it maps for the scenario: an interpreter's. The agent has them too."""
-_LAG = 1 << 20
-"""Bytes that statistics lag behind: 64 pages for each CPU."""
-_OWN_MEMORY_OF_TASKS = (
-    "the tasks and the agent are processes, with up to 2M of their own; statistics lag by 1M"
-)
 _SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
 _UNSTATED = Rule("incomparable", "no rule is stated for this counter")
 _REBUILT = (
@@ -52,14 +33,10 @@ _REBUILT = (
     "more or less fits into the time that a kernel takes"
 )
 
-# Sections and figures as patterns; the first that fits decides.
-_RULES: tuple[tuple[str, Rule], ...] = (
-    ("nodes.free", _OWN_MEMORY),
-    ("cgroups.huge", _EXACT),
-    ("cgroups.queue", _EXACT),
-    ("regions.*", _EXACT),
-    ("vmstat.thp_*", _COUNTED),
-    ("vmstat.oom_kill", _COUNTED),
+# Counters as patterns; the first that fits decides.
+_COUNTERS: tuple[tuple[str, Rule], ...] = (
+    ("vmstat.thp_*", COUNTED),
+    ("vmstat.oom_kill", COUNTED),
     ("vmstat.pgscan*", _SCANNED),
     ("vmstat.pgsteal*", _SCANNED),
     ("vmstat.pgrefill*", _SCANNED),
@@ -71,46 +48,40 @@ _RULES: tuple[tuple[str, Rule], ...] = (
     ("vmstat.pageoutrun", _SCANNED),
     ("vmstat.drop_*", _SCANNED),
     ("vmstat.compact_*", _SCANNED),
-    ("vmstat.*", _UNSTATED),
-    ("mthp.*", _COUNTED),
+    ("mthp.*", COUNTED),
 )
-
-# Where processes show what is not the scenario's.
-_WITH_PROCESSES = ("nodes.anon", "nodes.huge", "cgroups.anon")
-
-# What khugepaged changes when it is awake, with the unit of eight huge pages in the figure's own.
-_AWAKE: tuple[tuple[str, Rule], ...] = (
-    ("regions.huge", Rule("within", _REBUILT, 8)),
-    ("regions.split", Rule("within", _REBUILT, 8)),
-    ("regions.base", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
-    ("regions.absent", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
-    ("regions.zero", Rule("within", _REBUILT, 8 * HPAGE_PMD_NR)),
-    ("cgroups.huge", Rule("within", _REBUILT, 8 * HPAGE_PMD_SIZE)),
-    ("cgroups.queue", Rule("within", _REBUILT, 8)),
+# With khugepaged awake these go before them.
+_AWAKE_COUNTERS: tuple[tuple[str, Rule], ...] = (
     ("vmstat.thp_collapse_*", Rule("incomparable", _REBUILT)),
     ("mthp.nr_anon*", Rule("within", _REBUILT, 8)),
 )
+_EIGHT_HUGE_PAGES: dict[Unit, int] = {
+    "bytes": 8 * HPAGE_PMD_SIZE,
+    "pages": 8 * HPAGE_PMD_NR,
+    "huge pages": 8,
+}
 
 
-def rule_for(
-    section: str, name: str, *, processes: int = 1, khugepaged_awake: bool = False
-) -> Rule:
-    """The rule for a figure.
+def rule_for(path: FigurePath, *, processes: int = 1, khugepaged_awake: bool = False) -> Rule:
+    """The rule for a figure: its own (see :data:`FIGURES`), or that of a counter's pattern.
 
     Args:
-        section: "nodes", "cgroups", "regions", "vmstat" or "mthp".
-        name: the figure: "queue", "thp_split_page".
+        path: the figure.
         processes: how many tasks the scenario has: each has some memory of its own.
         khugepaged_awake: the scenario has khugepaged awake.
     """
-    figure = f"{section}.{name}"
-    if figure in _WITH_PROCESSES:
-        rebuilt = 8 * HPAGE_PMD_SIZE if khugepaged_awake else 0
-        return Rule("within", _OWN_MEMORY_OF_TASKS, (processes + 1) * _PROCESS + _LAG + rebuilt)
-    for pattern, rule in (*_AWAKE, *_RULES) if khugepaged_awake else _RULES:
-        if fnmatchcase(figure, pattern):
-            return rule
-    return _UNSTATED
+    figure = FIGURES.get(path.section, {}).get(path.name)
+    if figure is None:
+        name = f"{path.section}.{path.name}"
+        for pattern, rule in (*_AWAKE_COUNTERS, *_COUNTERS) if khugepaged_awake else _COUNTERS:
+            if fnmatchcase(name, pattern):
+                return rule
+        return _UNSTATED
+    rebuilt = _EIGHT_HUGE_PAGES[figure.unit] if khugepaged_awake and figure.rebuilt else 0
+    if figure.rule is OF_PROCESSES:
+        tolerance = OF_PROCESSES.tolerance + (processes + 1) * _PROCESS + rebuilt
+        return Rule("within", OF_PROCESSES.why, tolerance)
+    return Rule("within", _REBUILT, rebuilt) if rebuilt else figure.rule
 
 
 def judge(rule: Rule, one: int | None, other: int | None) -> Judgement:

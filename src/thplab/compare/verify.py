@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -13,6 +12,7 @@ from thplab.compare.comparison import compare
 from thplab.compare.known_differences import known_difference
 from thplab.compare.rows import Row
 from thplab.compare.tolerances import Judgement, judge
+from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -28,7 +28,7 @@ class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
     """
 
     moment: str
-    figure: str
+    figure: FigurePath
     model: int | None
     kernel: int | None
     judgement: Judgement
@@ -81,7 +81,7 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
     comparison = compare(scenario, [model_run, kernel_run])
     claims = [
         f"{column.title}: at {result.claim.at}, {result.claim.value} is {result.actual}, "
-        f"the claim is {result.expectation}"
+        f"the claim is {result.expected}"
         for column in comparison.columns
         for result in column.claims
         if result.verdict == "failed"
@@ -115,11 +115,6 @@ def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
     )
 
 
-def _release(run: Run) -> tuple[int, int]:
-    match = re.match(r"(\d+)\.(\d+)", run.release)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
-
-
 def _complaints(warnings: Sequence[str], whose: str) -> list[str]:
     return [f"{whose}: {warning}" for warning in warnings]
 
@@ -136,13 +131,12 @@ def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigur
         ]
         why = "; ".join(whose)
     elif judgement == "different":
-        figure = f"{row.section}.{row.figure}"
-        known = known_difference(scenario, run.design, _release(run), figure)
+        known = known_difference(scenario, run.release, row.path)
         if known is not None:
             judgement, why = "incomparable", f"known difference: {known.why}"
     return VerifiedFigure(
         moment=label,
-        figure=str(row.path),
+        figure=row.path,
         model=model,
         kernel=kernel,
         judgement=judgement,

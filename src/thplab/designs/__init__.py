@@ -10,32 +10,52 @@ import importlib
 import importlib.metadata
 import importlib.util
 import inspect
+import pkgutil
 import sys
+from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 from thplab.errors import DesignError
+from thplab.kernel_version import version_of
 from thplab.mm.deferred_split import DeferredSplitQueue
 
-__all__ = ["DeferredSplitQueue", "load", "names"]
-
-_SHIPPED = {
-    "split_queue": "thplab.designs.split_queue:SplitQueue",
-    "split_queue_reparented": "thplab.designs.split_queue_reparented:SplitQueueReparented",
-    "list_lru": "thplab.designs.list_lru:ListLruQueue",
-    "list_lru_v1": "thplab.designs.list_lru_v1:ListLruQueueV1",
-}
+__all__ = ["DeferredSplitQueue", "load", "names", "of_version", "shipped"]
 
 _REQUIRED = ("enqueue", "unqueue", "count_objects", "scan_objects", "freeze")
 
 
+def shipped() -> dict[str, type[DeferredSplitQueue]]:
+    """The designs that ship, by name, the oldest kernel's first: each file in this folder is one."""
+    found = {module.name: _in_module(module.name) for module in pkgutil.iter_modules(__path__)}
+    return dict(sorted(found.items(), key=lambda item: _age(item[1])))
+
+
 def names() -> list[str]:
     """The designs that ship, oldest kernel first, then those that other packages offer."""
-    offered = importlib.metadata.entry_points(group="thplab.designs")
-    return [*_SHIPPED, *sorted({point.name for point in offered} - set(_SHIPPED))]
+    offered = {point.name for point in importlib.metadata.entry_points(group="thplab.designs")}
+    return [*shipped(), *sorted(offered - set(shipped()))]
+
+
+def of_version(version: tuple[int, int]) -> str:
+    """The design of a release, by its number as (major, minor).
+
+    Raises:
+        DesignError: the release is older than all of them.
+    """
+    found = ""
+    for name, kind in shipped().items():
+        if kind.since and version_of(kind.since) <= version:
+            found = name
+    if not found:
+        raise DesignError(
+            f"no design is that of Linux {version[0]}.{version[1]}: the oldest is of 5.4"
+        )
+    return found
 
 
 def load(spec: str) -> type[DeferredSplitQueue]:
-    """The class of a design.
+    """The class of a design. A file is executed once, unless it has changed since.
 
     Args:
         spec: a name of :func:`names`, or "file.py:Class".
@@ -43,14 +63,31 @@ def load(spec: str) -> type[DeferredSplitQueue]:
     Raises:
         DesignError: there is no such design, the file cannot be imported, or the class lacks a method.
     """
-    if spec in _SHIPPED:
-        module, _, name = _SHIPPED[spec].partition(":")
-        found = getattr(importlib.import_module(module), name)
-    elif ":" in spec:
-        found = _from_file(spec)
-    else:
-        found = _from_entry_point(spec)
-    return _checked(found, spec)
+    if spec in {module.name for module in pkgutil.iter_modules(__path__)}:
+        return _in_module(spec)
+    return _checked(_from_file(spec) if ":" in spec else _from_entry_point(spec), spec)
+
+
+def _in_module(name: str) -> type[DeferredSplitQueue]:
+    """The design in a file of this folder: the class that is made there."""
+    module = importlib.import_module(f"{__name__}.{name}")
+    (found,) = _classes_of(module)
+    return found
+
+
+def _classes_of(module: ModuleType) -> list[type[DeferredSplitQueue]]:
+    return [
+        value
+        for value in vars(module).values()
+        if inspect.isclass(value)
+        and issubclass(value, DeferredSplitQueue)
+        and value.__module__ == module.__name__
+    ]
+
+
+def _age(kind: type[DeferredSplitQueue]) -> tuple[int, int]:
+    """By the first release; what no release has comes last."""
+    return version_of(kind.since or "999.0")
 
 
 def _from_entry_point(spec: str) -> object:
@@ -72,29 +109,29 @@ def _from_file(spec: str) -> object:
     path = Path(file)
     if not path.is_file():
         raise DesignError(f"design {spec}: there is no file {file}; write file.py:Class")
-    module_name = f"thplab_design_{path.stem}"
-    found = importlib.util.spec_from_file_location(module_name, path)
-    if found is None or found.loader is None:
-        raise DesignError(f"design {spec}: {file} is not a Python file")
-    module = importlib.util.module_from_spec(found)
-    sys.modules[module_name] = module
-    try:
-        found.loader.exec_module(module)
-    except Exception as error:
-        raise DesignError(
-            f"design {spec}: {file} raised {type(error).__name__}: {error}"
-        ) from error
+    module = _module_of(path, path.stat().st_mtime_ns)
     if not hasattr(module, name):
-        classes = [
-            key
-            for key, value in vars(module).items()
-            if inspect.isclass(value)
-            and issubclass(value, DeferredSplitQueue)
-            and value.__module__ == module_name
-        ]
+        classes = [kind.__name__ for kind in _classes_of(module)]
         hint = f"; it has {', '.join(classes)}" if classes else ""
         raise DesignError(f"design {spec}: {file} has no class {name}{hint}")
     return getattr(module, name)
+
+
+@lru_cache(maxsize=64)
+def _module_of(path: Path, changed: int) -> ModuleType:
+    """A file of a user's, executed as it was when it was `changed`."""
+    del changed
+    name = f"thplab_design_{path.stem}"
+    found = importlib.util.spec_from_file_location(name, path)
+    if found is None or found.loader is None:
+        raise DesignError(f"design {path}: it is not a Python file")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except Exception as error:
+        raise DesignError(f"design {path}: it raised {type(error).__name__}: {error}") from error
+    return module
 
 
 def _checked(found: object, spec: str) -> type[DeferredSplitQueue]:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -55,6 +55,9 @@ class DeferredSplitIsolate(Isolate):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruQueue(DeferredSplitQueue):
     """deferred_split_lru: node-aware and cgroup-aware; the list_lru's reparenting moves it over."""
+
+    since: ClassVar[str] = "7.2"
+    until: ClassVar[str] = ""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)

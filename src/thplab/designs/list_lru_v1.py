@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -64,6 +64,9 @@ class IsolateV1(DeferredSplitIsolate):
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruQueueV1(ListLruQueue):
     """deferred_split_lru, first version."""
+
+    since: ClassVar[str] = ""
+    until: ClassVar[str] = ""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)

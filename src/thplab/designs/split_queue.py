@@ -6,7 +6,7 @@ The queue of a cgroup that went offline stays with it, out of every shrinker's s
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -72,6 +72,9 @@ class SplitQueue(DeferredSplitQueue):
     Attributes:
         hands_over: whether an offline cgroup's queue becomes its parent's.
     """
+
+    since: ClassVar[str] = "5.4"
+    until: ClassVar[str] = "6.18"
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine, SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE | SHRINKER_NONSLAB)

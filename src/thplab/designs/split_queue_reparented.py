@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -25,6 +25,9 @@ FOLIO_BATCH_SIZE: Final[i64] = 31
 @mypyc_attr(allow_interpreted_subclasses=True)
 class SplitQueueReparented(SplitQueue):
     """As before 6.19, with batches in the place of the list on the stack, and reparenting."""
+
+    since: ClassVar[str] = "6.19"
+    until: ClassVar[str] = "7.1"
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)

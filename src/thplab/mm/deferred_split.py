@@ -8,7 +8,7 @@ nothing; thplab.designs has those of the kernel.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from mypy_extensions import i64, mypyc_attr
 
@@ -77,11 +77,21 @@ class DeferredSplitQueue(Shrinker):
         flags: of the shrinker.
 
     Attributes:
+        since, until: the first and the last release that has the design; "" where there is none.
         reparents_lru_folios: whether, in the kernels that have this design, a folio's cgroup becomes
             the parent when its cgroup goes offline; else folio_memcg() goes on to be the dead one.
     """
 
+    since: ClassVar[str] = ""
+    until: ClassVar[str] = ""
     reparents_lru_folios: bool
+
+    @classmethod
+    def releases(cls) -> str:
+        """The releases that have the design, in words."""
+        if not cls.since:
+            return "no release"
+        return f"{cls.since} to {cls.until}" if cls.until else f"{cls.since} and later"
 
     def __init__(
         self, machine: Machine, flags: i64 = SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE

@@ -71,13 +71,14 @@ class HugeMemory:
     Attributes:
         scan_skips_mlocked: the shrinker leaves an mlocked folio alone that is not partly mapped. 6.12 does
             not yet, and 7.2 does.
-        zero_page_at_split: a split gives pages of zeros the shared zero page (6.12).
+        splits_underused: huge pages of zeros are queued and split, and a split gives pages of zeros the
+            shared zero page (6.12).
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.scan_skips_mlocked: bool = True
-        self.zero_page_at_split: bool = True
+        self.splits_underused: bool = True
         self.thp: ThpSettings = ThpSettings()
 
     # Faults
@@ -174,7 +175,7 @@ class HugeMemory:
         # Order 1 has no room for the list links.
         if folio.order <= 1:
             return
-        if not partially_mapped and not self.thp.shrink_underused:
+        if not partially_mapped and not (self.thp.shrink_underused and self.splits_underused):
             return
         # Reclaim has it in hand already; queueing would be useless (f8f931bba0f9).
         if folio.test_flag(PG_SWAPCACHE):
@@ -254,7 +255,7 @@ class HugeMemory:
         nr_pages = folio.nr_pages
         # A page that an mlocked region got back stays a page, for all that map it after that.
         zeros = folio.zeros
-        if folio.flags & PG_MLOCKED or not self.zero_page_at_split:
+        if folio.flags & PG_MLOCKED or not self.splits_underused:
             zeros = 0
         objcg = folio.objcg
         kept: i64 = 0

@@ -25,10 +25,15 @@ __all__ = ["Migration"]
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Migration:
-    """Migration on one machine."""
+    """Migration on one machine.
+
+    Attributes:
+        splits_queued: a partly mapped folio that waits on the queue is split, and its pages move (6.12).
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        self.splits_queued: bool = True
 
     def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
         """move_pages(2) of the pages of one slot: a large folio moves whole, if any of its pages is meant."""
@@ -57,7 +62,7 @@ class Migration:
         lock.unlock()
         for folio in folios:
             waiting = not list_empty(folio) and folio.test_partially_mapped()
-            if not (waiting and self._split_and_move(vma, slot, folio, nid)):
+            if not (waiting and self.splits_queued and self._split_and_move(vma, slot, folio, nid)):
                 self.migrate_folio(folio, nid)
         for entry, pages in base:
             self._move_base(vma, slot, entry, pages, entry.mask & mask, nid)

@@ -13,16 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_SIZE, PAGE_SIZE
 from thplab.observe.zoneinfo import NodeSpans
 from thplab.scenario.observation import RegionFigures, RegionNode
 
-__all__ = ["BASE_PAGE", "HUGE_PAGE", "PageCensus", "PagesOfTask", "RangePages"]
+__all__ = ["PageCensus", "PagesOfTask", "RangePages"]
 
-BASE_PAGE = 4096
-HUGE_PAGE = 2 << 20
-_PAGES = HUGE_PAGE // BASE_PAGE
 _WORD = 8
-_TABLE = struct.Struct(f"={_PAGES}Q")
+_TABLE = struct.Struct(f"={HPAGE_PMD_NR}Q")
 _NOTHING = bytes(_TABLE.size)
 
 _PRESENT = 1 << 63
@@ -91,7 +89,7 @@ class PagesOfTask:
             return False
         return all(flag & _KPF_COMPOUND_TAIL for flag in flags[1:])
 
-    def range_at(self, address: int, pages: int = _PAGES) -> RangePages:
+    def range_at(self, address: int, pages: int = HPAGE_PMD_NR) -> RangePages:
         """The pages of one range.
 
         Args:
@@ -99,7 +97,7 @@ class PagesOfTask:
             pages: how many base pages of it to look at.
         """
         found = RangePages()
-        data = os.pread(self._pagemap, pages * _WORD, address // BASE_PAGE * _WORD)
+        data = os.pread(self._pagemap, pages * _WORD, address // PAGE_SIZE * _WORD)
         if data == _NOTHING[: len(data)]:
             found.absent = pages
             return found
@@ -120,7 +118,7 @@ class PagesOfTask:
         return found
 
     def _present(self, found: RangePages, whole: dict[int, bool], index: int, pfn: int) -> None:
-        head = pfn - pfn % _PAGES
+        head = pfn - pfn % HPAGE_PMD_NR
         if head not in whole:
             whole[head] = self._is_whole_huge_page(head)
             if whole[head]:
@@ -162,9 +160,9 @@ class PageCensus:
         nodes = [RegionNode(huge=0, split=0, base=0) for _ in range(self._nodes)]
         figures = RegionFigures(nodes=nodes, zero=0, swapped=0, absent=0)
         with PagesOfTask(pid, self._proc) as pages:
-            for offset in range(0, size, HUGE_PAGE):
-                length = min(HUGE_PAGE, size - offset)
-                found = pages.range_at(address + offset, length // BASE_PAGE)
+            for offset in range(0, size, HPAGE_PMD_SIZE):
+                length = min(HPAGE_PMD_SIZE, size - offset)
+                found = pages.range_at(address + offset, length // PAGE_SIZE)
                 self._add(figures, found)
         return figures
 

@@ -81,6 +81,10 @@ class _Line:
 
 
 def _broken(title: str) -> str:
-    """A long title on two lines: "split_queue_reparented" is broken at its last underscore."""
-    head, underscore, tail = title.rpartition("_")
-    return f"{head}\n{underscore}{tail}" if len(title) > _LONG_TITLE and head else title
+    """Release and design on lines of their own; "split_queue_reparented" is broken at its last underscore."""
+    return "\n".join(map(_broken_word, title.split(" ")))
+
+
+def _broken_word(word: str) -> str:
+    head, underscore, tail = word.rpartition("_")
+    return f"{head}\n{underscore}{tail}" if len(word) > _LONG_TITLE and head else word

@@ -56,6 +56,6 @@ def _reasons(comparison: Comparison) -> list[str]:
                 reasons[f"{column.title}: {result.claim.value}: {result.reason}"] = None
         for row in shown:
             if row.reasons and row.reasons[column_index]:
-                words = figure_words(row.section, row.figure)
+                words = figure_words(row.path)
                 reasons[f"{column.title}: {words}: {row.reasons[column_index]}"] = None
     return list(reasons)[:MOST_REASONS]

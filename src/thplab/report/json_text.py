@@ -9,13 +9,13 @@ import msgspec
 
 from thplab.compare.comparison import Column, Comparison
 from thplab.compare.rows import Row
-from thplab.compare.tolerances import Rule
 from thplab.scenario.claims import ClaimResult
+from thplab.scenario.rules import Rule
 from thplab.scenario.schema import Scenario
 
 __all__ = ["FORMAT_VERSION", "comparison_json"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Goes up when a key changes its meaning or goes away; new keys do not raise it."""
 
 
@@ -43,7 +43,9 @@ def _column(column: Column, scenario: Scenario) -> dict[str, Any]:
     return {
         "title": column.title,
         "backend": column.backend,
-        "design": column.design,
+        "design": column.release.design,
+        "release": column.release,
+        "kernel": column.kernel,
         "claims": [_claim(result) for result in column.claims],
         "outcomes": [
             {
@@ -51,6 +53,7 @@ def _column(column: Column, scenario: Scenario) -> dict[str, Any]:
                 "where": scenario.where(outcome.step),
                 "do": outcome.do,
                 "text": outcome.text,
+                "done": outcome.done,
             }
             for outcome in column.outcomes
         ],
@@ -63,9 +66,9 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
     return {
         "at": result.claim.at,
         "since": result.claim.since,
-        "value": result.claim.value,
+        "value": str(result.claim.value),
         "why": result.claim.why,
-        "expect": result.expectation,
+        "expect": None if result.expected is None else str(result.expected),
         "actual": result.actual,
         "verdict": result.verdict,
         "reason": result.reason,
@@ -75,10 +78,10 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
 def _figure(row: Row, rules: dict[Rule, int]) -> dict[str, Any]:
     return {
         "path": str(row.path),
-        "section": row.section,
-        "subject": row.subject,
-        "node": row.node,
-        "figure": row.figure,
+        "section": row.path.section,
+        "subject": row.path.subject,
+        "node": row.path.nid,
+        "figure": row.path.name,
         "unit": row.unit,
         "values": row.values,
         "reasons": row.reasons,

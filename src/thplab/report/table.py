@@ -10,10 +10,11 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from thplab.compare.comparison import Column, Comparison, Moment
+from thplab.compare.merging import merged
 from thplab.compare.rows import Row
 from thplab.report.grid import Grid
 from thplab.report.happenings import happenings
-from thplab.report.selection import merged, worth_showing
+from thplab.report.selection import worth_showing
 from thplab.report.wording import (
     UNSEEN,
     claim_subject,
@@ -22,7 +23,6 @@ from thplab.report.wording import (
     value_texts,
 )
 from thplab.scenario.claims import ClaimResult
-from thplab.scenario.figures import parse_figure
 from thplab.scenario.schema import Claim
 
 __all__ = ["comparison_table"]
@@ -72,7 +72,7 @@ def _claims(
     for at, group in groupby(claims, key=lambda pair: pair[0].at):
         yield grid.line(Text(at, style=_MOMENT))
         for claim, results in group:
-            about = Text(claim_subject(claim, parse_figure(claim.value)))
+            about = Text(claim_subject(claim))
             yield grid.block([(about, [_verdict(result) for result in results])])
             if claim.why:
                 yield grid.line(Text(claim.why, style="dim italic"), indent=4)
@@ -81,12 +81,12 @@ def _claims(
 def _verdict(result: ClaimResult) -> Text:
     value = UNSEEN
     if result.actual is not None:
-        value = claim_value(result.actual, parse_figure(result.claim.value))
+        value = claim_value(result.actual, result.claim.value)
     match result.verdict:
         case "held":
             return Text.assemble(value, (" held", "green"))
         case "failed":
-            expected = f"\nexpected {result.expectation}"
+            expected = f"\nexpected {result.expected}"
             return Text.assemble(value, (" FAILED", "bold red"), (expected, "red"))
         case "unstated":
             return Text.assemble(value, ("    -", "dim"))
@@ -117,7 +117,7 @@ def _rows(moment: Moment, columns: Sequence[Column], everything: bool) -> list[R
     rows = moment.rows if everything else worth_showing(moment.rows, len(columns))
     chosen: list[Row] = []
     for section in _SECTIONS:
-        of_section = [row for row in rows if row.section == section]
+        of_section = [row for row in rows if row.path.section == section]
         chosen += of_section if everything else merged(of_section)
     return chosen
 
@@ -139,15 +139,17 @@ def _moment(
 def _line(row: Row) -> _Line:
     texts = value_texts(row.values, row.unit)
     return (
-        Text(figure_words(row.section, row.figure)),
+        Text(figure_words(row.path)),
         [Text(text, style="dim" if text in {"0", UNSEEN} else "") for text in texts],
     )
 
 
 def _place(row: Row) -> str:
-    if row.section == "vmstat":
+    path = row.path
+    if path.section == "vmstat":
         return "the kernel's counters"
-    if row.section == "mthp":
-        return f"the kernel's counters for huge pages of {row.subject}"
-    node = "" if row.node is None else f"node {row.node}"
-    return ", ".join(part for part in (row.subject, node) if part)
+    if path.section == "mthp":
+        return f"the kernel's counters for huge pages of {path.subject}"
+    subject = path.subject if row.subjects == 1 else f"{path.subject} ({row.subjects})"
+    node = "" if path.nid is None else f"node {path.nid}"
+    return ", ".join(part for part in (subject, node) if part)

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thplab.compare.rows import Unit, unit_of
+from thplab.compare.rows import unit_of
 from thplab.scenario.figures import FigurePath
+from thplab.scenario.observation import FIGURES
+from thplab.scenario.rules import Unit
 from thplab.scenario.schema import Claim
 from thplab.scenario.units import human_size
 
@@ -15,30 +17,16 @@ __all__ = ["UNSEEN", "claim_subject", "claim_value", "figure_words", "value_text
 UNSEEN = "?"
 """Stands for a value that was not seen."""
 
-_WORDS = {
-    "nodes.free": "free memory",
-    "nodes.anon": "anonymous memory",
-    "nodes.huge": "of it in huge pages",
-    "cgroups.anon": "anonymous memory",
-    "cgroups.huge": "of it in huge pages",
-    "cgroups.queue": "huge pages on the queue",
-    "regions.huge": "huge pages whole",
-    "regions.split": "huge pages split",
-    "regions.base": "base pages",
-    "regions.zero": "shared zero pages",
-    "regions.swapped": "pages swapped out",
-    "regions.absent": "pages absent",
-}
-_ALONE = {"nodes.huge": "memory in huge pages", "cgroups.huge": "memory in huge pages"}
 
-
-def figure_words(section: str, figure: str) -> str:
+def figure_words(path: FigurePath) -> str:
     """What a figure is, in words; a counter of the kernel keeps the kernel's name."""
-    return _WORDS.get(f"{section}.{figure}", figure)
+    figure = FIGURES.get(path.section, {}).get(path.name)
+    return path.name if figure is None else figure.words
 
 
-def claim_subject(claim: Claim, path: FigurePath) -> str:
+def claim_subject(claim: Claim) -> str:
     """What a claim is about, on one line: "victim.far, node 1: huge pages whole"."""
+    path = claim.value
     place = [path.subject] if path.subject else []
     if path.nid is not None:
         place.append(f"node {path.nid}")
@@ -46,8 +34,8 @@ def claim_subject(claim: Claim, path: FigurePath) -> str:
         place.append("all nodes")
     elif path.section == "cgroups" and path.name == "queue":
         place.append("sum over nodes")
-    key = f"{path.section}.{path.name}"
-    words = _ALONE.get(key) or figure_words(path.section, path.name)
+    figure = FIGURES.get(path.section, {}).get(path.name)
+    words = (figure.alone if figure is not None else "") or figure_words(path)
     since = f', change since "{claim.since}"' if claim.since else ""
     return f"{', '.join(place)}: {words}{since}" if place else f"{words}{since}"
 
@@ -63,4 +51,4 @@ def value_texts(values: Sequence[int | None], unit: Unit) -> list[str]:
 
 def claim_value(value: int, path: FigurePath) -> str:
     """The value of a claim's figure."""
-    return value_texts([value], unit_of(path.section, path.name))[0]
+    return value_texts([value], unit_of(path))[0]

@@ -7,12 +7,12 @@ from typing import Literal
 
 import msgspec
 
-from thplab.scenario.conditions import parse_condition
-from thplab.scenario.figures import Unseen, parse_figure, read_figure
+from thplab.scenario.conditions import Condition
+from thplab.scenario.figures import Unseen, read_figure
 from thplab.scenario.observation import Observation, Run
 from thplab.scenario.schema import Claim, Scenario
 
-__all__ = ["ClaimResult", "Verdict", "evaluate", "expectation"]
+__all__ = ["ClaimResult", "Verdict", "evaluate"]
 
 Verdict = Literal["held", "failed", "unstated", "unseen"]
 """unstated: the claim says nothing about the design. unseen: the Run does not have the figure."""
@@ -21,13 +21,12 @@ Verdict = Literal["held", "failed", "unstated", "unseen"]
 class ClaimResult(msgspec.Struct, kw_only=True, frozen=True):
     """One claim on one Run.
 
-    expectation: the condition for the Run's design; None where the claim says nothing about it.
+    expected: the condition for the Run's design and release; None where the claim says nothing about it.
     actual: the figure that was found; None where it was not seen, and `reason` says why.
     """
 
     claim: Claim
-    design: str
-    expectation: str | None
+    expected: Condition | None
     actual: int | None
     verdict: Verdict
     reason: str = ""
@@ -36,18 +35,15 @@ class ClaimResult(msgspec.Struct, kw_only=True, frozen=True):
 def evaluate(scenario: Scenario, run: Run) -> list[ClaimResult]:
     """Hold each claim of the scenario against the Run, in the scenario's order."""
     observations = {observation.label: observation for observation in run.observations}
-    return [_evaluate(claim, run.design, observations) for claim in scenario.claims]
+    return [
+        _evaluate(claim, claim.expect.of(run.design, run.release.name), observations)
+        for claim in scenario.claims
+    ]
 
 
-def expectation(claim: Claim, design: str) -> str | None:
-    """What the claim expects of the design; None if it says nothing about it."""
-    if isinstance(claim.expect, str):
-        return claim.expect
-    return claim.expect.get(design, claim.expect.get("*"))
-
-
-def _evaluate(claim: Claim, design: str, observations: dict[str, Observation]) -> ClaimResult:
-    expected = expectation(claim, design)
+def _evaluate(
+    claim: Claim, expected: Condition | None, observations: dict[str, Observation]
+) -> ClaimResult:
     actual = _actual(claim, observations)
     verdict: Verdict
     if expected is None:
@@ -55,11 +51,10 @@ def _evaluate(claim: Claim, design: str, observations: dict[str, Observation]) -
     elif isinstance(actual, Unseen):
         verdict = "unseen"
     else:
-        verdict = "held" if parse_condition(expected)(actual) else "failed"
+        verdict = "held" if expected.holds(actual) else "failed"
     return ClaimResult(
         claim=claim,
-        design=design,
-        expectation=expected,
+        expected=expected,
         actual=None if isinstance(actual, Unseen) else actual,
         verdict=verdict,
         reason=actual.reason if isinstance(actual, Unseen) else "",
@@ -74,7 +69,7 @@ def _actual(claim: Claim, observations: dict[str, Observation]) -> int | Unseen:
             continue
         if label not in observations:
             return Unseen(f'the observation "{label}" was not taken')
-        figure = read_figure(observations[label], parse_figure(claim.value))
+        figure = read_figure(observations[label], claim.value)
         if isinstance(figure, Unseen):
             return figure
         figures.append(figure)

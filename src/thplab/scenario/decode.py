@@ -12,20 +12,21 @@ from msgspec.structs import FieldInfo, fields
 
 from thplab.scenario.braces import expand
 from thplab.scenario.errors import ScenarioError
+from thplab.scenario.host import Host, Task
 from thplab.scenario.naming import check_cgroup_path, check_name, listed, meant, quoted
-from thplab.scenario.schema import AnyStep, Cgroup, Claim, Host, Scenario, Size, Task
-from thplab.scenario.units import parse_size
+from thplab.scenario.schema import Claim, Scenario
+from thplab.scenario.step import Step
+from thplab.scenario.steps import STEPS
+from thplab.scenario.tunables import CgroupSettings
+from thplab.scenario.written import decode_hook
 
-__all__ = ["decode"]
+__all__ = ["decode", "make_step"]
 
 MOST_STEPS = 50_000
 MOST_GROUPS = 20_000
 
-_Struct = TypeVar("_Struct", bound=msgspec.Struct)
+_Decoded = TypeVar("_Decoded")
 
-_STEP_TYPES: dict[str, type[msgspec.Struct]] = {
-    str(kind.__struct_config__.tag): kind for kind in get_args(AnyStep)
-}
 _PLAIN_WORDS = {
     "int": "a whole number",
     "str": "text",
@@ -101,8 +102,8 @@ def _kind(value: object) -> str:
     return "a date or a time"
 
 
-def _cgroups(tables: dict[str, Any]) -> dict[str, Cgroup]:
-    cgroups: dict[str, Cgroup] = {}
+def _cgroups(tables: dict[str, Any]) -> dict[str, CgroupSettings]:
+    cgroups: dict[str, CgroupSettings] = {}
     for path, cgroup in _named(tables, "cgroup"):
         where = f"cgroup {quoted(path)}"
         check_cgroup_path(path, where)
@@ -110,18 +111,18 @@ def _cgroups(tables: dict[str, Any]) -> dict[str, Cgroup]:
             raise ScenarioError(
                 "the root cgroup is always there and has no limits", "leave it out", where
             )
-        _add(cgroups, path, _struct(cgroup, Cgroup, where), where)
+        _add(cgroups, path, _struct(cgroup, CgroupSettings, where), where)
     return _with_parents(cgroups)
 
 
-def _with_parents(cgroups: dict[str, Cgroup]) -> dict[str, Cgroup]:
+def _with_parents(cgroups: dict[str, CgroupSettings]) -> dict[str, CgroupSettings]:
     """The same cgroups, each after its parents; parents that the file leaves out have no limits."""
-    complete: dict[str, Cgroup] = {}
+    complete: dict[str, CgroupSettings] = {}
     for path, cgroup in cgroups.items():
         end = path.find("/", 1)
         while end != -1:
             parent = path[:end]
-            complete.setdefault(parent, cgroups.get(parent) or Cgroup())
+            complete.setdefault(parent, cgroups.get(parent) or CgroupSettings())
             end = path.find("/", end + 1)
         complete[path] = cgroup
     return complete
@@ -136,7 +137,7 @@ def _tasks(tables: dict[str, Any]) -> dict[str, Task]:
     return tasks
 
 
-def _add(known: dict[str, _Struct], name: str, value: _Struct, where: str) -> None:
+def _add(known: dict[str, _Decoded], name: str, value: _Decoded, where: str) -> None:
     if name in known:
         raise ScenarioError("there are two of this name", "give each its own name", where)
     if len(known) >= MOST_GROUPS:
@@ -161,11 +162,21 @@ def _expanded(table: dict[str, Any], where: str) -> list[dict[str, Any]]:
         raise
 
 
-def _steps(tables: Sequence[Any]) -> tuple[tuple[AnyStep, ...], tuple[int, ...]]:
-    steps: list[AnyStep] = []
+def make_step(do: str, **fields: object) -> Step:
+    """One step from what a file would say of it.
+
+    Raises:
+        ScenarioError: it is no step, a field is unknown, missing or of the wrong kind.
+    """
+    where, kind = _step_kind({"do": do}, "")
+    return _struct({"do": do, **fields}, kind, where)
+
+
+def _steps(tables: Sequence[Any]) -> tuple[tuple[Step, ...], tuple[int, ...]]:
+    steps: list[Step] = []
     origins: list[int] = []
     for number, table in enumerate(tables, start=1):
-        where, kind = _step_kind(table, number)
+        where, kind = _step_kind(table, f"step {number}")
         for each in _expanded(table, where):
             steps.append(_struct(each, kind, where))
             origins.append(number)
@@ -176,9 +187,8 @@ def _steps(tables: Sequence[Any]) -> tuple[tuple[AnyStep, ...], tuple[int, ...]]
     return tuple(steps), tuple(origins)
 
 
-def _step_kind(table: object, number: int) -> tuple[str, Any]:
+def _step_kind(table: object, where: str) -> tuple[str, type[Step]]:
     """The place of a step as messages name it, and its struct."""
-    where = f"step {number}"
     if not isinstance(table, dict):
         raise ScenarioError(
             f"expected a table, got {_kind(table)}", "begin each step with [[steps]]", where
@@ -187,35 +197,35 @@ def _step_kind(table: object, number: int) -> tuple[str, Any]:
     if do is None:
         raise ScenarioError(
             'the key "do" is missing',
-            f"say what happens: {listed(_STEP_TYPES, len(_STEP_TYPES))}",
+            f"say what happens: {listed(STEPS, len(STEPS))}",
             where,
         )
-    if not isinstance(do, str) or do not in _STEP_TYPES:
-        remedy = meant(str(do)[:200], _STEP_TYPES, "steps")
+    if not isinstance(do, str) or do not in STEPS:
+        remedy = meant(str(do)[:200], STEPS, "steps")
         raise ScenarioError(f"there is no step {quoted(do)}", remedy, where)
-    return f"{where} ({do})", _STEP_TYPES[do]
+    return f"{where} ({do})".strip(), STEPS[do]
 
 
-def _struct(table: object, kind: type[_Struct], where: str) -> _Struct:
+def _struct(table: object, kind: type[_Decoded], where: str) -> _Decoded:
     if not isinstance(table, dict):
         raise ScenarioError(
             f"expected a table, got {_kind(table)}", "write { key = value, ... }", where
         )
     try:
-        return msgspec.convert(table, kind, dec_hook=_size)
+        return msgspec.convert(table, kind, dec_hook=decode_hook)
+    except ScenarioError as error:
+        # From deep in a table: it knows the place there, and not whose table it is.
+        error.where = ", ".join(part for part in (where, error.where) if part)
+        raise
     except msgspec.ValidationError as error:
         _check_table(table, kind, where)
         raise _explained(str(error), kind, where) from None
 
 
-def _size(kind: type[Any], value: object) -> object:
-    if kind is not Size:
-        raise TypeError
-    return Size(parse_size(value))
-
-
-def _check_table(table: dict[str, Any], kind: type[msgspec.Struct], where: str) -> None:
+def _check_table(table: dict[str, Any], kind: type[Any], where: str) -> None:
     """Name the unknown and the missing keys of a table and of the tables in it."""
+    if not issubclass(kind, msgspec.Struct):
+        return
     known: dict[str, FieldInfo] = {field.encode_name: field for field in fields(kind)}
     tag = kind.__struct_config__.tag_field
     names = [*known, tag] if tag else list(known)
@@ -246,7 +256,7 @@ def _check_keys(
             )
 
 
-def _explained(message: str, kind: type[msgspec.Struct], where: str) -> ScenarioError:
+def _explained(message: str, kind: type[Any], where: str) -> ScenarioError:
     """The complaint of msgspec in a reader's words."""
     match = _AT.match(message)
     problem, path = (match["problem"], match["path"] or "") if match else (message, "")
@@ -265,7 +275,7 @@ def _explained(message: str, kind: type[msgspec.Struct], where: str) -> Scenario
     return ScenarioError(f"{path}: {problem}" if path else problem, remedy, where)
 
 
-def _choices(kind: type[msgspec.Struct], path: str) -> list[str]:
+def _choices(kind: type[Any], path: str) -> list[str]:
     """The words that the field at `path` ("policy.mode") may have."""
     annotation: Any = kind
     for name in path.split("."):

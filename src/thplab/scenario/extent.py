@@ -3,15 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from thplab.scenario.errors import ScenarioError
-from thplab.scenario.naming import quoted
-from thplab.scenario.parts import ALL_PAGES, HPAGE_PMD_NR, PAGE_SIZE, part_mask
-from thplab.scenario.schema import RangeStep
-from thplab.scenario.units import exact_size
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, PAGE_SIZE
 
-__all__ = ["Extent", "step_extent"]
+__all__ = ["Extent"]
 
 
 class Extent(NamedTuple):
@@ -33,33 +30,26 @@ class Extent(NamedTuple):
         if end - first >= HPAGE_PMD_NR:
             return both != 0
         window = ((1 << end - first) - 1) << first % HPAGE_PMD_NR
-        return both & (window | window >> HPAGE_PMD_NR) & ALL_PAGES != 0
+        return both & (window | window >> HPAGE_PMD_NR) & FULL_MASK != 0
 
+    def slots(self) -> Iterator[tuple[int, int]]:
+        """Each huge-page-sized slot with pages in it: its number, and the pages, a bit each."""
+        for slot in range(self.first // HPAGE_PMD_NR, -(-self.end // HPAGE_PMD_NR)):
+            start = slot * HPAGE_PMD_NR
+            mask = self.mask
+            if self.first > start or self.end < start + HPAGE_PMD_NR:
+                low, high = max(self.first - start, 0), min(self.end - start, HPAGE_PMD_NR)
+                mask &= (1 << high) - (1 << low)
+            if mask:
+                yield slot, mask
 
-def step_extent(step: RangeStep, size: int, where: str) -> Extent:
-    """The pages of a region of `size` bytes that `step` is about.
-
-    Raises:
-        ScenarioError: the range is not in whole pages, is empty or leaves the region, or the part
-            is none of the forms.
-    """
-    try:
-        mask = part_mask(step.part)
-    except ValueError as error:
-        raise ScenarioError(f"there is no part {quoted(step.part)}", str(error), where) from None
-    length = size - step.offset if step.length is None else step.length
-    for name, value in (("offset", step.offset), ("length", length)):
-        if value % PAGE_SIZE:
-            raise ScenarioError(
-                f"the {name} {exact_size(value)} is not in whole pages", "a page has 4K", where
-            )
-    if step.offset >= size or step.offset + length > size:
-        end = "" if step.length is None else f" to {exact_size(step.offset + length)}"
-        raise ScenarioError(
-            f"{exact_size(step.offset)}{end} is outside region {quoted(step.region)} of task {quoted(step.task)}",
-            f"the region has {exact_size(size)}",
-            where,
-        )
-    if length <= 0:
-        raise ScenarioError("the range is empty", "a length has at least 4K", where)
-    return Extent(step.offset // PAGE_SIZE, (step.offset + length) // PAGE_SIZE, mask)
+    def ranges(self) -> list[tuple[int, int]]:
+        """The byte ranges, (offset in the region, length), ascending, as system calls take them."""
+        if self.mask == FULL_MASK:
+            return [(self.first * PAGE_SIZE, (self.end - self.first) * PAGE_SIZE)]
+        found = []
+        for slot, mask in self.slots():
+            lowest = (mask & -mask).bit_length() - 1  # every form of a part is one run of pages
+            first = slot * HPAGE_PMD_NR + lowest
+            found.append((first * PAGE_SIZE, (mask.bit_length() - lowest) * PAGE_SIZE))
+        return found

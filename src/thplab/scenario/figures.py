@@ -16,37 +16,27 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
-from thplab.scenario.naming import meant
+from thplab.scenario.naming import meant, quoted
 from thplab.scenario.observation import (
+    FIGURES,
+    NODELESS,
     CgroupFigures,
     NodeFigures,
     Observation,
     RegionFigures,
     RegionNode,
 )
+from thplab.scenario.written import Written
 
 __all__ = [
-    "FIGURES",
-    "NODELESS",
     "FigurePath",
     "Unseen",
     "all_figures",
-    "parse_figure",
     "read_figure",
     "why_unseen",
 ]
-
-FIGURES: dict[str, tuple[str, ...]] = {
-    "nodes": NodeFigures.__struct_fields__,
-    "cgroups": CgroupFigures.__struct_fields__,
-    "regions": (*RegionNode.__struct_fields__, *RegionFigures.__struct_fields__[1:]),
-}
-"""The figures of the sections that have subjects or nodes."""
-
-NODELESS = frozenset(RegionFigures.__struct_fields__[1:])
-"""Figures of a region that belong to no node."""
 
 _Subject = TypeVar("_Subject")
 
@@ -63,13 +53,58 @@ _PATH = re.compile(
 _LONGEST_PATH = 2000
 
 
-class FigurePath(NamedTuple):
-    """A path, taken apart: "nodes", "cgroups", "regions", "vmstat" or "mthp", then what it names."""
+class FigurePath(Written):
+    """A path, taken apart: "nodes", "cgroups", "regions", "vmstat" or "mthp", then what it names.
 
-    section: str
-    subject: str
-    nid: int | None
-    name: str
+    Attributes:
+        section: the first word.
+        subject: the cgroup, the region or the size of huge page; "" for nodes and vmstat.
+        nid: the node; None: the sum over all, or a figure that has none.
+        name: the figure or the counter.
+    """
+
+    __slots__ = ("_key", "name", "nid", "section", "subject")
+
+    def __init__(self, section: str, subject: str, nid: int | None, name: str) -> None:
+        self.section = section
+        self.subject = subject
+        self.nid = nid
+        self.name = name
+        self._key = (section, subject, nid, name)
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Take a path apart.
+
+        Raises:
+            ValueError: it is none of the forms, or there is no such figure.
+        """
+        try:
+            return cls(*_parse(value))
+        except ValueError as error:
+            raise ValueError(f"there is no figure {quoted(value)}; {error}") from None
+
+    def written(self) -> str:
+        """The path as text."""
+        return str(self)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Text; the pattern is the loader's own business."""
+        return {"type": "string"}
+
+    def where(self, nid: int | None) -> FigurePath:
+        """The same figure on another node."""
+        return FigurePath(self.section, self.subject, nid, self.name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, FigurePath) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return f"FigurePath({str(self)!r})"
 
     def __str__(self) -> str:
         subject = f".{self.subject}" if self.subject else ""
@@ -84,22 +119,19 @@ class Unseen(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def parse_figure(text: str) -> FigurePath:
-    """Take a path apart.
-
-    Raises:
-        ValueError: it is none of the forms, or there is no such figure; the message has the remedy.
-    """
-    match = _PATH.fullmatch(text) if len(text) <= _LONGEST_PATH else None
+def _parse(text: object) -> tuple[str, str, int | None, str]:
+    match = None
+    if isinstance(text, str) and len(text) <= _LONGEST_PATH:
+        match = _PATH.fullmatch(text)
     if match is None:
         raise ValueError(
             'a figure is like "regions.victim.far[1].huge", "cgroups./victim[0].queue", '
             '"nodes[0].free", "vmstat.thp_split_page" or "mthp.2048kB.split"'
         )
     if match["counter"]:
-        return FigurePath("vmstat", "", None, match["counter"])
+        return "vmstat", "", None, match["counter"]
     if match["size"]:
-        return FigurePath("mthp", match["size"], None, match["mthp_counter"])
+        return "mthp", match["size"], None, match["mthp_counter"]
     section, index, subject = (
         ("nodes", "0", "")
         if match["nodes"]
@@ -112,7 +144,7 @@ def parse_figure(text: str) -> FigurePath:
         raise ValueError(f"{section} have the figures {', '.join(FIGURES[section])}")
     if nid is not None and section == "regions" and name in NODELESS:
         raise ValueError(f'"{name}" belongs to no node; leave out [{nid}]')
-    return FigurePath(section, subject, None if nid is None else int(nid), name)
+    return section, subject, None if nid is None else int(nid), name
 
 
 def read_figure(observation: Observation, path: FigurePath) -> int | Unseen:
@@ -168,14 +200,14 @@ def _on_nodes(
 
 def all_figures(observation: Observation) -> Iterator[tuple[FigurePath, int | None]]:
     """Each figure of an observation with its value: regions, cgroups, nodes, counters."""
-    nodeless = [name for name in FIGURES["regions"] if name in NODELESS]
+    by_node = [name for name in FIGURES["regions"] if name not in NODELESS]
     for subject, region in observation.regions.items():
-        yield from _by_node("regions", subject, region.nodes, RegionNode.__struct_fields__)
-        for name in nodeless:
+        yield from _by_node("regions", subject, region.nodes, by_node)
+        for name in RegionFigures.__struct_fields__[1:]:
             yield FigurePath("regions", subject, None, name), getattr(region, name)
     for subject, nodes in observation.cgroups.items():
-        yield from _by_node("cgroups", subject, nodes, FIGURES["cgroups"])
-    yield from _by_node("nodes", "", observation.nodes, FIGURES["nodes"])
+        yield from _by_node("cgroups", subject, nodes, list(FIGURES["cgroups"]))
+    yield from _by_node("nodes", "", observation.nodes, list(FIGURES["nodes"]))
     for name, value in observation.vmstat.items():
         yield FigurePath("vmstat", "", None, name), value
     for size, counters in observation.mthp.items():
@@ -197,7 +229,7 @@ def _by_node(
 def why_unseen(observation: Observation, path: FigurePath) -> str:
     """The reason that the observation gives for a figure that it does not have."""
     general = FigurePath(path.section, "", None, path.name)
-    for candidate in (path, path._replace(nid=None), general):
+    for candidate in (path, path.where(None), general):
         reason = observation.missing.get(str(candidate))
         if reason:
             return reason

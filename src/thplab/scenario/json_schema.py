@@ -10,17 +10,17 @@ from typing import Any
 
 import msgspec
 
-from thplab.scenario import schema
-from thplab.scenario.schema import Scenario, Size
+from thplab.scenario.host import Host, Task
+from thplab.scenario.policies import Policy
+from thplab.scenario.schema import Claim, Scenario
+from thplab.scenario.steps import STEPS
+from thplab.scenario.written import encode_hook, schema_hook
 
 __all__ = ["json_schema", "schema_text"]
 
 _RANGE = r"\{[0-9]{1,6}\.\.[0-9]{1,6}\}"
-_SIZE = {
-    "type": "string",
-    "pattern": r"^(0|[0-9]+(\.[0-9]+)?[KMGT])$",
-    "description": 'bytes: a number with K, M, G or T, as "4K", "128M", "1.5G"; or "0"',
-}
+_KINDS: tuple[type[msgspec.Struct], ...] = (Scenario, Host, Task, Policy, Claim, *STEPS.values())
+_STRUCTS = {kind.__name__: kind for kind in _KINDS}
 
 
 def schema_text() -> str:
@@ -30,7 +30,7 @@ def schema_text() -> str:
 
 def json_schema() -> dict[str, Any]:
     """The schema of a scenario file as the loader takes it, ranges in braces included."""
-    content = msgspec.json.schema(Scenario, schema_hook=_custom)
+    content = msgspec.json.schema(Scenario, schema_hook=schema_hook)
     definitions: dict[str, Any] = content["$defs"]
     for name, definition in definitions.items():
         _describe(name, definition)
@@ -42,20 +42,14 @@ def json_schema() -> dict[str, Any]:
         "title": "thplab scenario",
         **content,
     }
-    # Defaults that are tuples become lists, as in any reader's hands.
-    decoded: dict[str, Any] = json.loads(json.dumps(whole))
+    # Defaults become what a file would say.
+    decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(whole, enc_hook=encode_hook))
     return decoded
-
-
-def _custom(kind: type) -> dict[str, Any]:
-    if kind is Size:
-        return dict(_SIZE)
-    raise NotImplementedError
 
 
 def _describe(name: str, definition: dict[str, Any]) -> None:
     """Put the first paragraph of the struct's docstring into the definition, on one line."""
-    struct = getattr(schema, name, None)
+    struct = _STRUCTS.get(name)
     text = inspect.getdoc(struct) if struct is not None else None
     if text:
         definition["description"] = re.sub(r"\s+", " ", text.split("\n\n")[0])

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import thplab
 from thplab.scenario.errors import InputError
+from thplab.scenario.loader import load
+from thplab.scenario.naming import meant, quoted
+from thplab.scenario.schema import Scenario
 
-__all__ = ["library_dir", "library_files"]
+__all__ = ["find_scenario", "library_dir", "library_files"]
 
 
 def library_dir() -> Path:
@@ -31,3 +34,20 @@ def library_dir() -> Path:
 def library_files() -> list[Path]:
     """The scenario files of the library, by name."""
     return sorted(library_dir().glob("*.toml"))
+
+
+def find_scenario(argument: str) -> Scenario:
+    """Load the file `argument`, or the library's scenario of that name.
+
+    Raises:
+        ScenarioError: the file is not a scenario.
+        InputError: there is neither.
+    """
+    if "/" in argument or argument.endswith(".toml") or Path(argument).is_file():
+        return load(argument)
+    library = {file.stem: file for file in library_files()}
+    if argument not in library:
+        raise InputError(
+            f"there is no scenario {quoted(argument)}; {meant(argument, library, 'scenarios')}"
+        )
+    return load(library[argument])

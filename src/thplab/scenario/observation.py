@@ -7,9 +7,17 @@ stands in :attr:`Observation.missing` under the path of the figure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Annotated, get_type_hints
+
 import msgspec
 
+from thplab.releases.release import Release
+from thplab.scenario.rules import EXACT, KERNEL_OWN, OF_PROCESSES, Figure
+
 __all__ = [
+    "FIGURES",
+    "NODELESS",
     "CgroupFigures",
     "NodeFigures",
     "Observation",
@@ -17,52 +25,138 @@ __all__ = [
     "RegionNode",
     "Run",
     "StepOutcome",
+    "without_figures",
 ]
 
 
 class NodeFigures(msgspec.Struct, kw_only=True):
-    """One node: bytes free, anonymous, and in anonymous huge pages (/sys/devices/system/node/nodeN/meminfo)."""
+    """One node (/sys/devices/system/node/nodeN/meminfo)."""
 
-    free: int | None = None
-    anon: int | None = None
-    huge: int | None = None
+    free: Annotated[int | None, Figure("bytes", "free memory", "free (MemFree)", KERNEL_OWN)] = None
+    anon: Annotated[
+        int | None, Figure("bytes", "anonymous memory", "anonymous (AnonPages)", OF_PROCESSES, True)
+    ] = None
+    huge: Annotated[
+        int | None,
+        Figure(
+            "bytes",
+            "of it in huge pages",
+            "in anonymous huge pages that a PMD maps whole (AnonHugePages)",
+            OF_PROCESSES,
+            True,
+            "memory in huge pages",
+        ),
+    ] = None
 
 
 class CgroupFigures(msgspec.Struct, kw_only=True):
-    """One cgroup on one node: bytes (memory.numa_stat: anon, anon_thp), and the shrinker's count.
+    """One cgroup on one node (memory.numa_stat), and the shrinker's count."""
 
-    `queue` is what the deferred split shrinker's debugfs count file shows for the pair: in the old
-    designs the cgroup's whole queue in each column.
-    """
-
-    anon: int | None = None
-    huge: int | None = None
-    queue: int | None = None
+    anon: Annotated[
+        int | None, Figure("bytes", "anonymous memory", "anonymous (anon)", OF_PROCESSES, True)
+    ] = None
+    huge: Annotated[
+        int | None,
+        Figure(
+            "bytes",
+            "of it in huge pages",
+            "in huge pages that a PMD maps whole (anon_thp)",
+            EXACT,
+            True,
+            "memory in huge pages",
+        ),
+    ] = None
+    queue: Annotated[
+        int | None,
+        Figure(
+            "huge pages",
+            "huge pages on the queue",
+            "what the deferred split shrinker's count file shows for the pair; in the old designs the "
+            "cgroup's whole queue in each column",
+            EXACT,
+            True,
+        ),
+    ] = None
 
 
 class RegionNode(msgspec.Struct, kw_only=True):
-    """A region's memory on one node.
+    """A region's memory on one node (/proc/PID/pagemap, /proc/kpageflags)."""
 
-    huge: huge pages (PMD order) still whole, mapped in full or in part.
-    split: huge-page-sized, aligned ranges with base pages and no whole huge page; each is counted
-        on the node of its first base page.
-    base: present base pages that are not part of a whole huge page (the shared zero page aside).
-    """
-
-    huge: int | None = None
-    split: int | None = None
-    base: int | None = None
+    huge: Annotated[
+        int | None,
+        Figure(
+            "huge pages",
+            "huge pages whole",
+            "huge pages (PMD order) still whole, mapped in full or in part",
+            EXACT,
+            True,
+        ),
+    ] = None
+    split: Annotated[
+        int | None,
+        Figure(
+            "huge pages",
+            "huge pages split",
+            "huge-page-sized, aligned ranges with base pages and no whole huge page; each is counted on "
+            "the node of its first base page",
+            EXACT,
+            True,
+        ),
+    ] = None
+    base: Annotated[
+        int | None,
+        Figure(
+            "pages",
+            "base pages",
+            "present base pages that are not part of a whole huge page, the shared zero page aside",
+            EXACT,
+            True,
+        ),
+    ] = None
 
 
 class RegionFigures(msgspec.Struct, kw_only=True):
-    """A region: by node, and what has no node: base pages that map the shared zero page, are swapped
-    out, or absent (never touched, discarded or unmapped).
-    """
+    """A region: by node, and what has no node."""
 
     nodes: list[RegionNode]
-    zero: int | None = None
-    swapped: int | None = None
-    absent: int | None = None
+    zero: Annotated[
+        int | None,
+        Figure("pages", "shared zero pages", "pages that map the shared zero page", EXACT, True),
+    ] = None
+    swapped: Annotated[
+        int | None, Figure("pages", "pages swapped out", "pages that are swapped out", EXACT)
+    ] = None
+    absent: Annotated[
+        int | None,
+        Figure(
+            "pages",
+            "pages absent",
+            "pages that were never touched, or were discarded or unmapped",
+            EXACT,
+            True,
+        ),
+    ] = None
+
+
+def _figures(*structs: type[msgspec.Struct]) -> Mapping[str, Figure]:
+    """The figures of a section, by name, from the annotations of its fields."""
+    return {
+        name: figure
+        for struct in structs
+        for name, hint in get_type_hints(struct, include_extras=True).items()
+        for figure in getattr(hint, "__metadata__", ())
+    }
+
+
+FIGURES: Mapping[str, Mapping[str, Figure]] = {
+    "nodes": _figures(NodeFigures),
+    "cgroups": _figures(CgroupFigures),
+    "regions": _figures(RegionNode, RegionFigures),
+}
+"""The figures of the sections that have subjects or nodes."""
+
+NODELESS = frozenset(_figures(RegionFigures))
+"""Figures of a region that belong to no node."""
 
 
 class Observation(msgspec.Struct, kw_only=True):
@@ -79,15 +173,33 @@ class Observation(msgspec.Struct, kw_only=True):
     missing: dict[str, str] = {}
 
 
+def without_figures(seen: Observation, reason: str) -> Observation:
+    """The same moment with nothing seen: what led there is not what was asked for."""
+    return Observation(
+        label=seen.label,
+        nodes=[NodeFigures() for _ in seen.nodes],
+        cgroups={path: [CgroupFigures() for _ in row] for path, row in seen.cgroups.items()},
+        regions={
+            name: RegionFigures(nodes=[RegionNode() for _ in region.nodes])
+            for name, region in seen.regions.items()
+        },
+        vmstat={},
+        mthp={},
+        missing=dict.fromkeys(("cgroups", "regions", "vmstat", "mthp"), reason),
+    )
+
+
 class StepOutcome(msgspec.Struct, kw_only=True):
     """What a step did that an observation does not show, in one line: who was killed, what an error said.
 
-    `step` is its index in `Scenario.steps`, from 0; `Scenario.where()` names it for a reader.
+    `step` is its index in `Scenario.steps`, from 0; `Scenario.where()` names it for a reader. `done` is
+    False where the kernel, or the release, has no interface for the step.
     """
 
     step: int
     do: str
     text: str
+    done: bool = True
 
 
 class Run(msgspec.Struct, kw_only=True):
@@ -96,25 +208,19 @@ class Run(msgspec.Struct, kw_only=True):
     scenario: str
     backend: str
     """"model" or "kernel"."""
-    design: str
-    """The design of the deferred split queue: the model's, or the one that the kernel was found to have."""
     title: str
     """The heading of its column."""
     observations: list[Observation]
     outcomes: list[StepOutcome] = []
     warnings: list[str] = []
-    traits: dict[str, bool] = {}
-    """What releases do differently, as a kernel was found to do it; the model does all as 7.2, unless told.
-
-    pt_reclaim: MADV_DONTNEED frees empty page tables, so that a huge page fits in again (6.14).
-    reuse_large_folio: a write after a fork keeps a page of a large folio, if no other task maps
-        any page of it (6.15); before, it is always copied, unless a PMD maps the whole.
-    splits_underused: the shrinker splits huge pages that are mostly zeros, and a split gives pages of
-        zeros the shared zero page (6.12).
-    scan_skips_mlocked: the shrinker leaves an mlocked huge page alone that is not partly mapped; 6.12
-        splits it if it is underused.
-    """
-    release: str = ""
-    """The kernel's, as uname -r has it."""
+    release: Release
+    """What the backend does as: the model as it was told, a kernel as it was found out."""
+    kernel: str = ""
+    """What the kernel calls itself (uname -r); "" for the model."""
     notes: list[str] = []
     """How it was run, for the reader: which kernel and emulation, what is known and harmless."""
+
+    @property
+    def design(self) -> str:
+        """The design of the deferred split queue."""
+        return self.release.design

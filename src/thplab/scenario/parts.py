@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The `part` of a step: which base pages of each huge page it is about, as a bit mask.
 
->>> part_mask("first page of each huge page")
+>>> Part.parse("first page of each huge page").mask
 1
->>> part_mask("pages 4-7 of each huge page")
+>>> Part.parse("pages 4-7 of each huge page").mask
 240
 """
 
@@ -11,24 +11,23 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import Any, Self
 
-__all__ = ["ALL_PAGES", "HPAGE_PMD_NR", "HPAGE_PMD_SIZE", "PAGE_SIZE", "PARTS", "part_mask"]
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
+from thplab.scenario.naming import quoted
+from thplab.scenario.written import Written
 
-PAGE_SIZE = 4096
-HPAGE_PMD_NR = 512
-"""Base pages of a huge page (x86-64, 4K pages)."""
-HPAGE_PMD_SIZE = PAGE_SIZE * HPAGE_PMD_NR
+__all__ = ["PARTS", "Part"]
 
-ALL_PAGES = (1 << HPAGE_PMD_NR) - 1
 _HALF = (1 << HPAGE_PMD_NR // 2) - 1
 _EACH = " of each huge page"
 
 _FIXED = {
-    "all": ALL_PAGES,
-    "upper half" + _EACH: ALL_PAGES & ~_HALF,
+    "all": FULL_MASK,
+    "upper half" + _EACH: FULL_MASK & ~_HALF,
     "lower half" + _EACH: _HALF,
     "first page" + _EACH: 1,
-    "all but the first page" + _EACH: ALL_PAGES & ~1,
+    "all but the first page" + _EACH: FULL_MASK & ~1,
 }
 _ONE = re.compile(rf"page ([0-9]{{1,3}}){_EACH}", re.ASCII)
 _SPAN = re.compile(rf"pages ([0-9]{{1,3}})-([0-9]{{1,3}}){_EACH}", re.ASCII)
@@ -37,24 +36,73 @@ PARTS = (*_FIXED, "page 7" + _EACH, "pages 16-31" + _EACH)
 """One example of each form that a part may have."""
 
 
-@lru_cache(maxsize=256)
-def part_mask(part: str) -> int:
-    """The base pages that `part` names: bit i stands for base page i of each huge page.
+class Part(Written):
+    """A part of each huge page.
 
-    Raises:
-        ValueError: `part` is none of the forms, or a page is not below HPAGE_PMD_NR.
+    Attributes:
+        text: as the file says it.
+        mask: bit i stands for base page i of each huge page. Every form is one run of pages.
     """
-    fixed = _FIXED.get(part)
+
+    __slots__ = ("mask", "text")
+
+    def __init__(self, text: str, mask: int) -> None:
+        self.text = text
+        self.mask = mask
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The part that a text names.
+
+        Raises:
+            ValueError: it is none of the forms, or a page is not below HPAGE_PMD_NR.
+        """
+        if not isinstance(value, str):
+            raise ValueError(f"a part is text; {_forms()}")  # noqa: TRY004 -- what msgspec explains
+        return cls(value, _mask(value))
+
+    def written(self) -> str:
+        """The text."""
+        return self.text
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """The fixed forms, and a pattern for those with page numbers."""
+        numbered = rf"^pages? [0-9]{{1,3}}(-[0-9]{{1,3}})?{_EACH}$"
+        return {"anyOf": [{"enum": list(_FIXED)}, {"type": "string", "pattern": numbered}]}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Part) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Part({self.text!r})"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@lru_cache(maxsize=256)
+def _mask(text: str) -> int:
+    fixed = _FIXED.get(text)
     if fixed is not None:
         return fixed
-    if match := _ONE.fullmatch(part):
+    if match := _ONE.fullmatch(text):
         first = last = int(match[1])
-    elif match := _SPAN.fullmatch(part):
+    elif match := _SPAN.fullmatch(text):
         first, last = int(match[1]), int(match[2])
     else:
-        raise ValueError("a part is one of: " + ", ".join(f'"{form}"' for form in PARTS))
+        raise ValueError(f"there is no part {quoted(text)}; {_forms()}")
     if last >= HPAGE_PMD_NR:
-        raise ValueError(f"the pages of a huge page are 0 to {HPAGE_PMD_NR - 1}")
-    if first > last:
-        raise ValueError(f"pages {first}-{last} run backwards; write {last}-{first}")
-    return (1 << last + 1) - (1 << first)
+        remedy = f"the pages of a huge page are 0 to {HPAGE_PMD_NR - 1}"
+    elif first > last:
+        remedy = f"pages {first}-{last} run backwards; write {last}-{first}"
+    else:
+        return (1 << last + 1) - (1 << first)
+    raise ValueError(f"there is no part {quoted(text)}; {remedy}")
+
+
+def _forms() -> str:
+    return "a part is one of: " + ", ".join(f'"{form}"' for form in PARTS)

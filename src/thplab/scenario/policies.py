@@ -3,10 +3,20 @@
 
 from __future__ import annotations
 
-from thplab.scenario.errors import ScenarioError
-from thplab.scenario.schema import Policy
+from typing import Literal
 
-__all__ = ["check_node", "check_policy"]
+import msgspec
+
+from thplab.scenario.errors import ScenarioError
+
+__all__ = ["Policy", "check_node", "check_policy"]
+
+
+class Policy(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A memory policy: mbind(2) for a region, set_mempolicy(2) for a task."""
+
+    mode: Literal["bind", "preferred", "interleave", "local"]
+    nodes: tuple[int, ...] = ()
 
 
 def check_node(nid: int, count: int, where: str) -> None:

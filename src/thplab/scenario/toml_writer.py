@@ -3,59 +3,30 @@
 
 from __future__ import annotations
 
-import json
-import re
-
 import msgspec
+import tomli_w
 
-from thplab.scenario.schema import Scenario, Size
-from thplab.scenario.units import exact_size
+from thplab.scenario.schema import Scenario
+from thplab.scenario.written import encode_hook
 
 __all__ = ["scenario_toml"]
-
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def scenario_toml(scenario: Scenario) -> str:
     """The text of a file. Ranges in braces were written out by the loader and stay so."""
-    tables = msgspec.to_builtins(scenario, enc_hook=_size)
-    lines = [f"name = {_value(tables['name'])}", f"summary = {_value(tables['summary'])}"]
-    for section in ("host", "cgroups", "tasks"):
-        if tables.get(section):
-            lines += ["", f"[{section}]"]
-            lines += [f"{_key(name)} = {_value(value)}" for name, value in tables[section].items()]
-    for section in ("steps", "claims"):
-        for table in tables.get(section, ()):
-            lines += ["", f"[[{section}]]"]
-            lines += [
-                f"{_key(name)} = {_value(value)}"
-                for name, value in table.items()
-                if value is not None
-            ]
-    return "\n".join(lines) + "\n"
+    tables = msgspec.to_builtins(scenario, enc_hook=encode_hook)
+    tables.pop("origins", None)
+    if not tables["host"]["thp"]:
+        del tables["host"]["thp"]
+    return tomli_w.dumps(_without_nothing(tables))
 
 
-def _size(value: object) -> str:
-    if isinstance(value, Size):
-        return exact_size(value)
-    raise NotImplementedError(type(value).__name__)
+def _without_nothing(table: dict[str, object]) -> dict[str, object]:
+    """The same without keys that have no value: TOML has no word for nothing."""
+    return {key: _values(value) for key, value in table.items() if value is not None}
 
 
-def _key(name: str) -> str:
-    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+def _values(value: object) -> object:
     if isinstance(value, dict):
-        entries = [
-            f"{_key(name)} = {_value(inner)}" for name, inner in value.items() if inner is not None
-        ]
-        return "{ " + ", ".join(entries) + " }" if entries else "{}"
-    assert isinstance(value, (list, tuple))
-    return "[" + ", ".join(_value(inner) for inner in value) + "]"
+        return _without_nothing(value)
+    return [_values(inner) for inner in value] if isinstance(value, (list, tuple)) else value

@@ -1,58 +1,371 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files that a `set` step may write, and what each takes."""
+"""The files that a scenario sets, a row each: those of huge pages, and those of a cgroup.
+
+A row says all that there is to know of a file: what it takes, its default, since when kernels have it,
+where the model keeps it, and what fuzz writes to it. The host's settings, the `set` step, their
+checks, the model, the agent, the schema and the table of the documentation come from the rows.
+"""
 
 from __future__ import annotations
 
-from thplab.scenario.units import parse_size
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
 
-__all__ = ["CGROUP_FILES", "TUNABLES", "cgroup_value", "tunable_value"]
+from thplab.mm.geometry import HPAGE_PMD_NR
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.naming import meant, quoted
+from thplab.scenario.units import Size, parse_size
+from thplab.scenario.written import Written
 
-CGROUP_FILES = ("memory.max", "memory.high", "memory.low", "memory.min")
+__all__ = [
+    "AWAKE",
+    "CGROUP_FILES",
+    "THP_FILES",
+    "CgroupSettings",
+    "ThpSettings",
+    "Tunable",
+    "Value",
+]
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "enabled": ("always", "madvise", "never"),
-    "defrag": ("always", "defer", "defer+madvise", "madvise", "never"),
-}
-_NUMBERS: dict[str, tuple[int, int]] = {
-    "shrink_underused": (0, 1),
-    "khugepaged/max_ptes_none": (0, 511),
-    "khugepaged/pages_to_scan": (1, (1 << 32) - 1),
-    "khugepaged/scan_sleep_millisecs": (0, (1 << 32) - 1),
-}
-TUNABLES = (*_CHOICES, *_NUMBERS)
-"""The files below /sys/kernel/mm/transparent_hugepage."""
-
-
-def cgroup_value(value: str | int) -> int | None:
-    """The bytes of a cgroup's limit; None is "max", no limit.
-
-    Raises:
-        ValueError: neither a size with a unit, nor "max", nor 0.
-    """
-    if value == "max":
-        return None
-    if value == 0 and not isinstance(value, str):
-        return 0
-    return parse_size(value)
+Value = str | int | bool | Size
+"""A word, a number, a switch, or bytes."""
 
 
-def tunable_value(file: str, value: str | int) -> str | int:
-    """`value` as the file holds it: a word, or a number (also when written as text).
+class Kind(Protocol):
+    """What a file takes."""
 
-    Raises:
-        KeyError: no such file.
-        ValueError: the file does not take the value; the message says what it takes.
-    """
-    choices = _CHOICES.get(file)
-    if choices is not None:
-        if value not in choices:
-            raise ValueError("it takes " + ", ".join(f'"{choice}"' for choice in choices))
+    def parse(self, value: object) -> Value:
+        """The value as the program has it.
+
+        Raises:
+            ValueError: the file does not take it; the message says what it takes.
+        """
+
+    def takes(self) -> str:
+        """What it takes, in words."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """What an editor may accept."""
+
+
+class Words:
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+    def parse(self, value: object) -> Value:
+        """The word."""
+        if not isinstance(value, str) or value not in self.words:
+            raise ValueError(f"it takes {self.takes()}")
         return value
-    lowest, highest = _NUMBERS[file]
-    text = str(value)
-    if not (text.isascii() and text.isdigit() and len(text) <= 10):
-        raise ValueError(f"it takes a number from {lowest} to {highest}")
-    number = int(text)
-    if not lowest <= number <= highest:
-        raise ValueError(f"it takes a number from {lowest} to {highest}")
-    return number
+
+    def takes(self) -> str:
+        """The words."""
+        return ", ".join(f'"{word}"' for word in self.words)
+
+    def json_schema(self) -> dict[str, Any]:
+        """The words."""
+        return {"enum": list(self.words)}
+
+
+class Numbers:
+    """A number within bounds, both included; also when written as text."""
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        self.lowest = lowest
+        self.highest = highest
+
+    def parse(self, value: object) -> Value:
+        """The number."""
+        text = str(value)
+        if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= 10):
+            raise ValueError(f"it takes {self.takes()}")
+        if not self.lowest <= int(text) <= self.highest:
+            raise ValueError(f"it takes {self.takes()}")
+        return int(text)
+
+    def takes(self) -> str:
+        """The bounds."""
+        return f"a number from {self.lowest} to {self.highest}"
+
+    def json_schema(self) -> dict[str, Any]:
+        """The bounds."""
+        return {"type": "integer", "minimum": self.lowest, "maximum": self.highest}
+
+
+class Switch:
+    """On or off: true or false, or 1 or 0 as the kernel has it."""
+
+    def parse(self, value: object) -> Value:
+        """The switch."""
+        if str(value) in ("0", "1"):
+            return str(value) == "1"
+        if not isinstance(value, bool):
+            raise ValueError(f"it takes {self.takes()}")  # noqa: TRY004 -- what msgspec explains
+        return value
+
+    def takes(self) -> str:
+        """Both forms."""
+        return "true or false, or 1 or 0"
+
+    def json_schema(self) -> dict[str, Any]:
+        """Both forms."""
+        return {"enum": [True, False, 0, 1]}
+
+
+class Bytes:
+    """A size with a unit, 0, or "max": no limit."""
+
+    def parse(self, value: object) -> Value:
+        """The bytes, or "max"."""
+        if value == "max":
+            return "max"
+        if value == 0 and not isinstance(value, (str, bool)):
+            return Size(0)
+        return value if isinstance(value, Size) else Size(parse_size(value))
+
+    def takes(self) -> str:
+        """Sizes."""
+        return 'a size, or "max"'
+
+    def json_schema(self) -> dict[str, Any]:
+        """A size."""
+        return {"anyOf": [Size.json_schema(), {"enum": ["max", 0]}]}
+
+
+class Tunable(NamedTuple):
+    """One file.
+
+    Attributes:
+        file: below /sys/kernel/mm/transparent_hugepage, or in a cgroup's directory.
+        kind: what it takes.
+        default: the kernel's.
+        model: where the model keeps it: attributes from the machine, or from the cgroup, on.
+        about: what it decides.
+        since: the release that brought it; "" if all releases that thplab knows have it.
+        draws: what fuzz writes to it, the likelier the more often; nothing: fuzz leaves it alone.
+        ours: it is no file of the kernel but a wish of the scenario, which `set` cannot write.
+    """
+
+    file: str
+    kind: Kind
+    default: Value
+    model: str
+    about: str
+    since: str = ""
+    draws: tuple[Value, ...] = ()
+    ours: bool = False
+
+    def text(self, value: Value) -> str:
+        """A value as the kernel's file takes it."""
+        return str(int(value) if isinstance(value, int) else value)
+
+
+_MILLISECS = Numbers(0, (1 << 32) - 1)
+
+AWAKE = "khugepaged/awake"
+
+THP_FILES = (
+    Tunable(
+        "enabled",
+        Words("always", "madvise", "never"),
+        "always",
+        "huge_memory.thp.enabled",
+        "which regions get huge pages at a fault",
+        draws=("always", "always", "madvise", "never"),
+    ),
+    Tunable(
+        "defrag",
+        Words("always", "defer", "defer+madvise", "madvise", "never"),
+        "madvise",
+        "huge_memory.thp.defrag",
+        "how hard a fault tries to get a huge page",
+    ),
+    Tunable(
+        "shrink_underused",
+        Switch(),
+        True,
+        "huge_memory.thp.shrink_underused",
+        "whether huge pages that hold mostly zeros are queued too",
+        since="6.12",
+        draws=(True, False),
+    ),
+    Tunable(
+        AWAKE,
+        Switch(),
+        False,
+        "khugepaged.awake",
+        "whether khugepaged runs at all; thplab holds it still unless the scenario asks for it",
+        ours=True,
+    ),
+    Tunable(
+        "khugepaged/max_ptes_none",
+        Numbers(0, HPAGE_PMD_NR - 1),
+        HPAGE_PMD_NR - 1,
+        "khugepaged.max_ptes_none",
+        "pages that may be missing or zero where khugepaged makes a huge page",
+        draws=(511, 511, 409, 255, 0),
+    ),
+    Tunable(
+        "khugepaged/pages_to_scan",
+        Numbers(1, (1 << 32) - 1),
+        HPAGE_PMD_NR * 8,
+        "khugepaged.pages_to_scan",
+        "base pages that khugepaged looks at in a pass",
+    ),
+    Tunable(
+        "khugepaged/scan_sleep_millisecs",
+        _MILLISECS,
+        10_000,
+        "khugepaged.scan_sleep_millisecs",
+        "how long khugepaged sleeps between two passes",
+    ),
+)
+"""Below /sys/kernel/mm/transparent_hugepage."""
+
+CGROUP_FILES = (
+    Tunable("memory.max", Bytes(), "max", "memory.max", "the limit", draws=(Size(1 << 30),)),
+    Tunable(
+        "memory.high",
+        Bytes(),
+        "max",
+        "memory.high",
+        "beyond it the cgroup's own memory is reclaimed",
+        draws=(Size(1 << 30),),
+    ),
+    Tunable(
+        "memory.low",
+        Bytes(),
+        Size(0),
+        "memory.low",
+        "up to it reclaim spares the cgroup as long as it can",
+        draws=(Size(1 << 30),),
+    ),
+    Tunable(
+        "memory.min",
+        Bytes(),
+        Size(0),
+        "memory.min",
+        "up to it reclaim never takes from the cgroup",
+        draws=(Size(1 << 30),),
+    ),
+)
+"""In a cgroup's directory."""
+
+
+class Settings(Written):
+    """What a scenario sets of the files of one kind, from the beginning on.
+
+    In a file it is a table; a file in a folder ("khugepaged/awake") is a key of a table in it.
+    """
+
+    __slots__ = ("_values",)
+    rows: ClassVar[Mapping[str, Tunable]]
+
+    def __init__(self, values: Mapping[str, Value] | None = None) -> None:
+        self._values = dict(values or {})
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """The settings that a table has.
+
+        Raises:
+            ScenarioError: a key is unknown, or its file does not take the value; no place yet.
+            ValueError: it is no table.
+        """
+        if not isinstance(value, dict):
+            raise ValueError("expected a table; write { key = value, ... }")  # noqa: TRY004
+        return cls(dict(cls._parsed(value, "")))
+
+    @classmethod
+    def _parsed(cls, table: dict[str, Any], folder: str) -> Iterator[tuple[str, Value]]:
+        known = [
+            file.removeprefix(folder).split("/")[0] for file in cls.rows if file.startswith(folder)
+        ]
+        for key, value in table.items():
+            file = folder + key
+            if isinstance(value, dict) and any(name.startswith(f"{file}/") for name in cls.rows):
+                yield from cls._parsed(value, f"{file}/")
+                continue
+            if file not in cls.rows:
+                raise ScenarioError(
+                    f"unknown key {quoted(key)}",
+                    meant(key, dict.fromkeys(known), "keys"),
+                    folder.strip("/"),
+                )
+            try:
+                yield file, cls.rows[file].kind.parse(value)
+            except ValueError as error:
+                raise ScenarioError(f"{file} cannot be {quoted(value)}", str(error)) from None
+
+    def __getitem__(self, file: str) -> Value:
+        """The value of a file, the default where the scenario does not set it."""
+        return self._values[file] if file in self._values else self.rows[file].default
+
+    def items(self) -> Iterable[tuple[Tunable, Value]]:
+        """Each file with its value, defaults included."""
+        return ((row, self[file]) for file, row in self.rows.items())
+
+    def chosen(self) -> Iterable[tuple[Tunable, Value]]:
+        """Each file that the scenario itself sets, with its value."""
+        return ((self.rows[file], value) for file, value in self._values.items())
+
+    def with_value(self, file: str, value: Value) -> Self:
+        """The same with one file set otherwise."""
+        return type(self)({**self._values, file: value})
+
+    def written(self) -> object:
+        """The table."""
+        table: dict[str, Any] = {}
+        for file, value in self._values.items():
+            *folders, key = file.split("/")
+            place = table
+            for folder in folders:
+                place = place.setdefault(folder, {})
+            place[key] = value.written() if isinstance(value, Size) else value
+        return table
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """A table with a key for each file."""
+        whole = _table_schema()
+        for file, row in cls.rows.items():
+            *folders, key = file.split("/")
+            place = whole
+            for folder in folders:
+                place = cast("dict[str, Any]", place["properties"]).setdefault(
+                    folder, _table_schema()
+                )
+            default = row.default.written() if isinstance(row.default, Size) else row.default
+            place["properties"][key] = {
+                **row.kind.json_schema(),
+                "default": default,
+                "description": row.about,
+            }
+        return whole
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self._values == other._values
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self._values)))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._values})"
+
+
+def _table_schema() -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": {}}
+
+
+class ThpSettings(Settings):
+    """/sys/kernel/mm/transparent_hugepage."""
+
+    rows: ClassVar = {row.file: row for row in THP_FILES}
+
+
+class CgroupSettings(Settings):
+    """The files of a cgroup."""
+
+    rows: ClassVar = {row.file: row for row in CGROUP_FILES}

@@ -4,15 +4,42 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any, Self
 
-__all__ = ["LARGEST", "exact_size", "human_size", "parse_size"]
+from thplab.scenario.written import Written
+
+__all__ = ["LARGEST", "Size", "exact_size", "human_size", "parse_size"]
 
 LARGEST = 1 << 50
 """Sizes end here (1 PiB): a scenario that says more has a mistake in it."""
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,9}))?([KMGT])", re.ASCII)
+_SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,10}))?([KMGT])", re.ASCII)
 _EXAMPLE = 'a size is a number with K, M, G or T: "4K", "128M", "1.5G"'
+
+
+class Size(int, Written):
+    """A number of bytes, written with a unit: "4K", "2M", "1.5G", "1T", or "0"."""
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """See :func:`parse_size`."""
+        return cls(parse_size(value))
+
+    def written(self) -> str:
+        """See :func:`exact_size`."""
+        return exact_size(self)
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """A text with a unit."""
+        return {
+            "type": "string",
+            "pattern": r"^(0|[0-9]+(\.[0-9]+)?[KMGT])$",
+            "description": 'bytes: a number with K, M, G or T, as "4K", "128M", "1.5G"; or "0"',
+        }
 
 
 def parse_size(text: object) -> int:
@@ -21,9 +48,16 @@ def parse_size(text: object) -> int:
     Raises:
         ValueError: it has no unit, is not a whole number of bytes, or is beyond LARGEST.
     """
+    if not isinstance(text, str):
+        raise ValueError(_not_a_size(text))  # noqa: TRY004 -- what msgspec explains
+    return _parsed(text)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> int:
     if text == "0":
         return 0
-    match = _SIZE.fullmatch(text) if isinstance(text, str) else None
+    match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(_not_a_size(text))
     whole, fraction, letter = match.groups(default="")
@@ -57,7 +91,7 @@ def exact_size(size: int) -> str:
         unit = _UNITS[letter]
         if size and size % unit == 0:
             return f"{size // unit}{letter}"
-    return "0" if size == 0 else f"{size} bytes"
+    return "0" if size == 0 else f"{Decimal(size) / _UNITS['K']}K"
 
 
 def human_size(size: int) -> str:

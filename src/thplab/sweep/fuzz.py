@@ -4,16 +4,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
 from thplab.backends import model, vm
 from thplab.backends.errors import KernelRunError
 from thplab.compare.verify import Verification, verify
+from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
-from thplab.scenario.toml_writer import scenario_toml
 from thplab.sweep.random_scenarios import random_scenario
 from thplab.sweep.reduce import reduce_scenario
 
@@ -77,18 +77,25 @@ def fuzz(
         outcomes = try_all(scenarios)
         for number, scenario, outcome in zip(numbers, scenarios, outcomes, strict=True):
             report.figures += outcome.agreed
-            if outcome.lines:
-                report.findings.append(_reduce(number, scenario, outcome.lines, try_all))
+            if outcome.symptoms:
+                report.findings.append(_reduce(number, scenario, outcome, try_all))
         progress(numbers.stop)
     return report
 
 
 class _Outcome:
-    """How one scenario went: the figures that agreed, and what did not."""
+    """How one scenario went.
 
-    def __init__(self, agreed: int, lines: list[str]) -> None:
+    Attributes:
+        agreed: figures that agreed.
+        symptoms: what did not, by which a smaller scenario is known to show the same.
+        lines: the same for a reader.
+    """
+
+    def __init__(self, agreed: int, symptoms: Mapping[FigurePath | str, str]) -> None:
         self.agreed = agreed
-        self.lines = lines
+        self.symptoms = frozenset(symptoms)
+        self.lines = list(symptoms.values())
 
 
 def _try_all(
@@ -101,43 +108,35 @@ def _try_all(
 
 def _hold(scenario: Scenario, kernel_run: Run | KernelRunError) -> _Outcome:
     if isinstance(kernel_run, KernelRunError):
-        return _Outcome(0, [f"the kernel did not get through: {kernel_run}"])
-    verification = verify(
-        scenario, model.run(scenario, kernel_run.design, traits=kernel_run.traits), kernel_run
-    )
+        return _Outcome(0, {"no run": f"the kernel did not get through: {kernel_run}"})
+    verification = verify(scenario, model.run(scenario, release=kernel_run.release), kernel_run)
     counts = verification.counts
-    return _Outcome(counts["equal"] + counts["within"], _differences(verification))
+    return _Outcome(counts["equal"] + counts["within"], _symptoms(verification))
 
 
-def _differences(verification: Verification) -> list[str]:
-    lines = [
-        f"{figure.moment}: {figure.figure}: model {figure.model}, kernel {figure.kernel}"
-        for figure in verification.differences
-    ]
-    return [*lines, *verification.warnings]
+def _symptoms(verification: Verification) -> dict[FigurePath | str, str]:
+    symptoms: dict[FigurePath | str, str] = {warning: warning for warning in verification.warnings}
+    for one in verification.differences:
+        symptoms.setdefault(
+            one.figure, f"{one.moment}: {one.figure}: model {one.model}, kernel {one.kernel}"
+        )
+    return symptoms
 
 
 def _reduce(
     number: int,
     scenario: Scenario,
-    lines: list[str],
+    first: _Outcome,
     try_all: Callable[[Sequence[Scenario]], list[_Outcome]],
 ) -> Finding:
-    """Make it small, keeping at least one figure that differed at the start."""
-    wanted = {line.split(":")[1] for line in lines if ":" in line}
-    seen: dict[str, list[str]] = {}
+    """Make it small, keeping at least one symptom of those at the start."""
+    tried: list[tuple[Scenario, _Outcome]] = [(scenario, first)]
 
     def failing(candidates: Sequence[Scenario]) -> list[bool]:
         outcomes = try_all(candidates)
-        for candidate, outcome in zip(candidates, outcomes, strict=True):
-            if any(line.split(":")[1] in wanted for line in outcome.lines if ":" in line):
-                seen[scenario_toml(candidate)] = outcome.lines
-        return [scenario_toml(candidate) in seen for candidate in candidates]
+        tried.extend(zip(candidates, outcomes, strict=True))
+        return [bool(outcome.symptoms & first.symptoms) for outcome in outcomes]
 
     smallest = reduce_scenario(scenario, failing)
-    return Finding(
-        number=number,
-        original=scenario,
-        smallest=smallest,
-        lines=seen.get(scenario_toml(smallest), lines),
-    )
+    lines = next(outcome.lines for candidate, outcome in tried if candidate is smallest)
+    return Finding(number=number, original=scenario, smallest=smallest, lines=lines)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from thplab.scenario import schema
 from thplab.scenario.check import check
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.schema import Scenario
+from thplab.scenario.step import Step
+from thplab.scenario.steps.observe import Observe
 
 __all__ = ["reduce_scenario", "shorter_scenarios"]
 
@@ -48,7 +49,7 @@ def shorter_scenarios(scenario: Scenario) -> list[Scenario]:
 
     What depends on something left out goes with it, where that makes the rest possible.
     """
-    found: dict[tuple[schema.AnyStep, ...], Scenario] = {}
+    found: dict[tuple[Step, ...], Scenario] = {}
     count = len(scenario.steps)
     length = max(1, count // 2)
     while length:
@@ -65,17 +66,18 @@ def shorter_scenarios(scenario: Scenario) -> list[Scenario]:
     return candidates
 
 
-def _possible(scenario: Scenario, steps: Sequence[schema.AnyStep]) -> Scenario | None:
+def _possible(scenario: Scenario, steps: Sequence[Step]) -> Scenario | None:
     """The scenario with those of the steps that can still be carried out, one after the other."""
-    kept: list[schema.AnyStep] = []
+    kept: list[Step] = []
+    declared = scenario.declared()
     for step in steps:
-        draft = msgspec.structs.replace(scenario, steps=(*kept, step), claims=())
+        declared.where = f"step {len(kept) + 1}"
         try:
-            check(draft)
+            step.check(declared)
         except ScenarioError:
             continue
         kept.append(step)
-    if not any(isinstance(step, schema.Observe) for step in kept):
+    if not any(isinstance(step, Observe) for step in kept):
         return None
     return msgspec.structs.replace(scenario, steps=tuple(kept), claims=())
 

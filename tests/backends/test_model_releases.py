@@ -10,28 +10,43 @@ import pytest
 
 from tests.backends.scenes import GIB, HUGE
 from thplab.backends import model
-from thplab.scenario import schema
+from thplab.releases.named import release_named
+from thplab.scenario.host import Host, Task
 from thplab.scenario.observation import Observation, RegionFigures
-from thplab.scenario.schema import Scenario, Size
+from thplab.scenario.parts import Part
+from thplab.scenario.schema import Scenario
+from thplab.scenario.step import Step
+from thplab.scenario.steps.advise import Advise
+from thplab.scenario.steps.discard import Discard
+from thplab.scenario.steps.exit import Exit
+from thplab.scenario.steps.fork import Fork
+from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.move_pages import MovePages
+from thplab.scenario.steps.observe import Observe
+from thplab.scenario.steps.shrink import Shrink
+from thplab.scenario.steps.touch import Touch
+from thplab.scenario.tunables import CgroupSettings, ThpSettings
+from thplab.scenario.units import Size
 
-FIRST = "first page of each huge page"
-UPPER = "upper half of each huge page"
+FIRST = Part.parse("first page of each huge page")
+UPPER = Part.parse("upper half of each huge page")
+NEWEST = release_named("7.3")
 
 
 def seen(
-    steps: Sequence[schema.AnyStep], traits: dict[str, bool] | None = None, size: int = HUGE
+    steps: Sequence[Step], found: dict[str, bool] | None = None, size: int = HUGE
 ) -> Observation:
     """The model's observation after a region of task "t" was mapped and the steps were done."""
-    mapped = schema.Map(task="t", region="r", size=Size(size), thp="hugepage", node=1)
+    mapped = Map(task="t", region="r", size=Size(size), thp="hugepage", node=1)
     scenario = Scenario(
-        name="traits",
+        name="releases",
         summary="a test",
-        host=schema.Host(nodes=(GIB, GIB), thp=schema.Thp(shrink_underused=False)),
-        cgroups={"/a": schema.Cgroup()},
-        tasks={"t": schema.Task(cgroup="/a")},
-        steps=(mapped, *steps, schema.Observe(label="end")),
+        host=Host(nodes=(GIB, GIB), thp=ThpSettings({"shrink_underused": False})),
+        cgroups={"/a": CgroupSettings()},
+        tasks={"t": Task(cgroup="/a")},
+        steps=(mapped, *steps, Observe(label="end")),
     )
-    return model.run(scenario, "list_lru", traits=traits).observations[-1]
+    return model.run(scenario, release=NEWEST.differing(**(found or {}))).observations[-1]
 
 
 def region(end: Observation) -> RegionFigures:
@@ -40,31 +55,35 @@ def region(end: Observation) -> RegionFigures:
 
 
 def touch(
-    part: str = "all", task: str = "t", write: Literal["data", "zeros"] = "data"
-) -> schema.AnyStep:
+    part: Part | None = None, task: str = "t", write: Literal["data", "zeros"] = "data"
+) -> Step:
     """A write to the region."""
-    return schema.Touch(task=task, region="r", part=part, write=write)
+    return Touch(task=task, region="r", part=part, write=write)
 
 
-def discard(part: str = "all", task: str = "t") -> schema.AnyStep:
+def discard(part: Part | None = None, task: str = "t") -> Step:
     """Some of the region given back."""
-    return schema.Discard(task=task, region="r", part=part)
+    return Discard(task=task, region="r", part=part)
 
 
-def advise(advice: Literal["hugepage", "nohugepage"]) -> schema.AnyStep:
+def advise(advice: Literal["hugepage", "nohugepage"]) -> Step:
     """Huge pages for the region, or none."""
-    return schema.Advise(task="t", region="r", advice=advice)
+    return Advise(task="t", region="r", advice=advice)
 
 
-FORK = schema.Fork(task="t", child="c")
-CHILD_EXITS = schema.Exit(task="c")
+FORK = Fork(task="t", child="c")
+CHILD_EXITS = Exit(task="c")
 
 
 @pytest.mark.parametrize("pt_reclaim", [True, False])
 def test_a_page_table_that_lost_its_entries_in_parts_keeps_huge_pages_out(
     pt_reclaim: bool,
 ) -> None:
-    steps = [advise("nohugepage"), touch(FIRST), discard("lower half of each huge page")]
+    steps = [
+        advise("nohugepage"),
+        touch(FIRST),
+        discard(Part.parse("lower half of each huge page")),
+    ]
     end = seen([*steps, advise("hugepage"), touch(FIRST)], {"pt_reclaim": pt_reclaim})
     assert region(end).nodes[1].huge == 0
     assert region(end).nodes[1].base == 1
@@ -86,7 +105,7 @@ def test_a_huge_page_given_back_whole_leaves_no_page_table() -> None:
 @pytest.mark.parametrize("reuse", [True, False])
 def test_a_write_copies_while_the_child_maps_any_page_of_the_folio(reuse: bool) -> None:
     """The child has copied page 7 for itself, so the parent alone maps the old one; it is copied too."""
-    page = "page 7 of each huge page"
+    page = Part.parse("page 7 of each huge page")
     end = seen([touch(), FORK, touch(page, task="c"), touch(page)], {"reuse_large_folio": reuse})
     assert region(end).nodes[1].base == 1
     assert region(end).nodes[1].huge == 1
@@ -109,7 +128,7 @@ def test_migration_splits_what_waits_to_be_split() -> None:
         [
             touch(FIRST),
             discard(UPPER),
-            schema.MovePages(task="t", region="r", node=0),
+            MovePages(task="t", region="r", node=0),
         ],
         size=3 * HUGE,
     )
@@ -121,8 +140,15 @@ def test_migration_splits_what_waits_to_be_split() -> None:
     assert [node.queue for node in end.cgroups["/a"]] == [0, 0]
 
 
+def test_before_6_12_migration_moves_a_partly_mapped_huge_page_whole() -> None:
+    steps = [touch(FIRST), discard(UPPER), MovePages(task="t", region="r", node=0)]
+    end = seen(steps, {"migration_splits_queued": False})
+    assert [node.huge for node in region(end).nodes] == [1, 0]
+    assert end.vmstat["thp_migration_split"] == 0
+
+
 def test_migration_moves_a_whole_huge_page_whole() -> None:
-    end = seen([touch(), schema.MovePages(task="t", region="r", node=0)])
+    end = seen([touch(), MovePages(task="t", region="r", node=0)])
     assert [node.huge for node in region(end).nodes] == [1, 0]
     assert end.vmstat["thp_migration_success"] == 1
 
@@ -133,7 +159,7 @@ def test_zeros_over_data_leave_a_page_of_zeros() -> None:
         touch(FIRST),
         discard(UPPER),
         touch(FIRST, write="zeros"),
-        schema.Shrink(cgroup="/a", node=1, count=1),
+        Shrink(cgroup="/a", node=1, count=1),
     ]
     end = seen(steps)
     assert region(end).zero == 256
@@ -144,6 +170,6 @@ def test_zeros_over_data_leave_a_page_of_zeros() -> None:
 def test_before_6_12_a_split_leaves_pages_of_zeros_as_they_are(
     splits: bool, zero: int, base: int
 ) -> None:
-    steps = [touch(FIRST), discard(UPPER), schema.Shrink(cgroup="/a", node=1, count=1)]
+    steps = [touch(FIRST), discard(UPPER), Shrink(cgroup="/a", node=1, count=1)]
     end = region(seen(steps, {"splits_underused": splits}))
     assert (end.zero, end.nodes[1].base) == (zero, base)

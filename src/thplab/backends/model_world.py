@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The model as the world that steps act on."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator
+
+from thplab.mm.geometry import PAGE_SIZE
+from thplab.mm.machine import Machine
+from thplab.mm.memcontrol import MemCgroup
+from thplab.mm.mempolicy import Mempolicy
+from thplab.mm.mm_types import Task, Vma
+from thplab.mm.page_counter import PAGE_COUNTER_MAX
+from thplab.observe.machine import observe_machine
+from thplab.releases.release import Release
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.host import Task as DeclaredTask
+from thplab.scenario.observation import Observation, StepOutcome, without_figures
+from thplab.scenario.policies import Policy
+from thplab.scenario.step import RangeStep, Step
+from thplab.scenario.tunables import CgroupSettings, Tunable, Value
+from thplab.scenario.units import exact_size
+from thplab.scenario.worlds import NotOffered, TaskIsDead
+
+__all__ = ["ModelWorld"]
+
+
+class ModelWorld:
+    """One machine while steps are carried out on it; a thplab.scenario.worlds.ModelWorld.
+
+    Args:
+        machine: the model.
+        release: what it does as.
+
+    Attributes:
+        where: the place of the step that is carried out, for messages.
+        observations: those taken so far.
+    """
+
+    def __init__(self, machine: Machine, release: Release) -> None:
+        self.machine = machine
+        self.release = release
+        self.where = ""
+        self.observations: list[Observation] = []
+        self._undone = ""
+        self._paths = ["/"]
+
+    def add_cgroup(self, path: str, settings: CgroupSettings) -> None:
+        """mkdir(2), and the limits."""
+        self.machine.memcg.create(path)
+        self._paths.append(path)
+        for row, value in settings.chosen():
+            self.set_limit(path, row, value)
+
+    def add_task(self, name: str, declared: DeclaredTask) -> None:
+        """A process starts."""
+        task = self.machine.start(name, self.cgroup(declared.cgroup), declared.oom_score_adj)
+        task.policy = self.mempolicy(declared.policy)
+
+    def perform(self, step: Step, where: str, index: int = 0) -> StepOutcome | None:
+        """Carry out one step.
+
+        Returns:
+            What it did that an observation does not show.
+
+        Raises:
+            ScenarioError: it cannot be done, and the scenario is to blame.
+        """
+        self.where = where
+        killed_before = len(self.machine.oom.killed)
+        kind = str(step.__struct_config__.tag)
+        done = True
+        try:
+            self._must_have(f"what {kind} needs", step.since)
+            text = step.on_model(self)
+        except TaskIsDead:
+            text = "the task is dead"
+        except NotOffered as lack:
+            done, text = False, f"not done: {lack}"
+            self._undone = self._undone or f"an earlier step was not done: {lack}"
+        texts = [text] if text else []
+        texts += [
+            f"task {name} was killed by the OOM killer ({why})"
+            for name, why in self.machine.oom.killed[killed_before:]
+        ]
+        if not texts:
+            return None
+        return StepOutcome(step=index, do=kind, text="; ".join(texts), done=done)
+
+    def _must_have(self, what: str, since: str) -> None:
+        if not self.release.has(since):
+            raise NotOffered(f"Linux {self.release.name} has not {what}; {since} brought it")
+
+    # What thplab.scenario.worlds.ModelWorld promises.
+
+    def task(self, name: str) -> Task:
+        """A living task."""
+        task = self.machine.tasks.get(name)
+        if task is None:
+            raise TaskIsDead(name)
+        return task
+
+    def region(self, step: RangeStep) -> tuple[Task, Vma]:
+        """The step's task and region."""
+        task = self.task(step.task)
+        vma = task.mm.vmas.get(step.region)
+        if vma is None:
+            raise self.refuse(
+                f"task {step.task} has no region {step.region}", "map it in an earlier step"
+            )
+        return task, vma
+
+    def slots(self, step: RangeStep) -> Iterator[tuple[int, int]]:
+        """Each slot that the step is about, with its pages."""
+        _task, vma = self.region(step)
+        return step.extent(vma.nr_pages * PAGE_SIZE, self.where).slots()
+
+    def cgroup(self, path: str) -> MemCgroup:
+        """A cgroup that is still there."""
+        memcg = self.machine.memcg.by_path.get(path)
+        if memcg is None:
+            raise self.refuse(f"cgroup {path} is gone", "use it before it is removed")
+        return memcg
+
+    def mempolicy(self, policy: Policy | None) -> Mempolicy | None:
+        """A policy as the model has it."""
+        if policy is None or policy.mode == "local":
+            return None
+        return Mempolicy(policy.mode, list(policy.nodes))
+
+    def refuse(self, problem: str, remedy: str) -> ScenarioError:
+        """An error at this step."""
+        return ScenarioError(problem, remedy, self.where)
+
+    def set_tunable(self, row: Tunable, value: Value) -> None:
+        """The model keeps it where the row says."""
+        self._must_have(row.file, row.since)
+        owner, _, name = row.model.rpartition(".")
+        setattr(operator.attrgetter(owner)(self.machine), name, value)
+
+    def set_limit(self, path: str, row: Tunable, value: Value) -> None:
+        """The cgroup's page counter has it, in pages."""
+        counter = self.cgroup(path).memory
+        pages = PAGE_COUNTER_MAX if value == "max" else int(value) // PAGE_SIZE
+        if row.file == "memory.max" and pages < counter.usage:
+            raise self.refuse(
+                f"memory.max of {path} would be {exact_size(pages * PAGE_SIZE)}, below the "
+                f"{exact_size(counter.usage * PAGE_SIZE)} in use",
+                "set the limit before the memory is touched, or free some first",
+            )
+        setattr(counter, row.model.rpartition(".")[2], pages)
+
+    def observe(self, label: str) -> None:
+        """Read the model."""
+        seen = observe_machine(self.machine, label, self._paths)
+        self.observations.append(without_figures(seen, self._undone) if self._undone else seen)

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Options that several verbs have, and the runs that they ask for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from thplab.releases.release import Release
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+__all__ = [
+    "add_kernel_options",
+    "add_model_options",
+    "add_output_option",
+    "add_scenario",
+    "add_time_limit",
+    "kernel_runs",
+    "model_runs",
+    "note",
+]
+
+DEFAULT_RELEASES = ("6.12", "7.3")
+"""Before and after the change that the laboratory is about."""
+PATIENCE_SECONDS = 1.0
+"""Shorter runs show no progress bar."""
+
+
+def add_scenario(parser: argparse.ArgumentParser) -> None:
+    """Add the scenario's argument."""
+    parser.add_argument(
+        "scenario",
+        metavar="SCENARIO",
+        help="a scenario file, or the name of one of the library (`thplab scenarios`)",
+    )
+
+
+def add_output_option(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a file for the result."""
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to FILE, whole or not at all")
+
+
+def add_model_options(parser: argparse.ArgumentParser, *, several: bool) -> None:
+    """Add the options that say what the model does as."""
+    again = "; may be given several times; `all` is each that there is" if several else ""
+    default = " and ".join(DEFAULT_RELEASES) if several else DEFAULT_RELEASES[-1]
+    parser.add_argument(
+        "--release",
+        dest="releases",
+        action="append",
+        default=[],
+        metavar="RELEASE",
+        help=f"do as this release of Linux (`thplab releases`){again} (default: {default})",
+    )
+    parser.add_argument(
+        "--design",
+        dest="designs",
+        action="append",
+        default=[],
+        metavar="DESIGN",
+        help="for developers: on this design of the queue, by name or file.py:Class, in place of "
+        f"the release's own{again}",
+    )
+
+
+def add_kernel_options(parser: argparse.ArgumentParser, *, several: bool) -> None:
+    """Add the options that name real kernels."""
+    also = "also " if several else ""
+    again = "; may be given several times" if several else ""
+    parser.add_argument(
+        "--kernel",
+        dest="kernels",
+        action="append",
+        default=[],
+        metavar="IMAGE",
+        help=f"{also}on this kernel, in a virtual machine: an image file, or debian:6.12{again}",
+    )
+    parser.add_argument(
+        "--on",
+        choices=("host",),
+        help=f"{also}on this host, by its own kernel; needs root and changes settings meanwhile",
+    )
+    add_time_limit(parser)
+
+
+def add_time_limit(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says how long a guest may take."""
+    parser.add_argument(
+        "--time-limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="end a guest that takes longer for its boot, or for one scenario "
+        "(default: 60 with KVM, 240 in emulation)",
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds above 0")
+    return seconds
+
+
+def model_runs(
+    scenario: Scenario,
+    releases: Sequence[str],
+    wanted_designs: Sequence[str],
+    default: Sequence[str] = DEFAULT_RELEASES,
+) -> list[Run]:
+    """Run the scenario on the model: as each release, on each design; as the default if none is named.
+
+    Raises:
+        InputError: there is no such release or design, or the release cannot have the design.
+    """
+    from thplab import designs
+    from thplab.backends import model
+    from thplab.releases.named import NAMES, check_design, release_named
+
+    chosen = _each_once(releases or (() if wanted_designs else default), NAMES)
+    named: list[Release | None] = [release_named(name) for name in chosen]
+    on = _each_once(wanted_designs, designs.names() if "all" in wanted_designs else ())
+    pairs = [(release, design) for release in named or [None] for design in on or [""]]
+    for release, design in pairs:
+        if design:
+            designs.load(design)
+            if release is not None:
+                check_design(release, design)
+    runs = []
+    for release, design in pairs:
+        with Watched(
+            " ".join(part for part in (release.name if release else "", design) if part)
+        ) as watched:
+            runs.append(model.run(scenario, design, release=release, progress=watched))
+    return runs
+
+
+def _each_once(names: Sequence[str], every: Sequence[str]) -> list[str]:
+    """The names, each once; "all" is every one that there is."""
+    chosen: dict[str, None] = {}
+    for name in names:
+        chosen.update(dict.fromkeys(every if name == "all" else [name]))
+    return list(chosen)
+
+
+def kernel_runs(scenario: Scenario, options: argparse.Namespace) -> list[Run]:
+    """Run the scenario on each kernel that the options name, in their order, then on the host."""
+    runs = []
+    for kernel in options.kernels:
+        from thplab.backends import vm
+
+        note(f"booting {kernel} ...", only_if_watched=True)
+        runs.append(vm.run(scenario, kernel, options.time_limit))
+    if options.on == "host":
+        from thplab.backends import host
+
+        runs.extend(host.run_batch([scenario], note))
+    return runs
+
+
+def note(text: str, *, only_if_watched: bool = False) -> None:
+    """Say something beside the result, on standard error."""
+    if not only_if_watched or sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)
+
+
+class Watched:
+    """Called with each step; shows a bar on a terminal's standard error when it takes long."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.begun = time.monotonic()
+        self.bar: Progress | None = None
+        self.task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        if self.bar is None:
+            if time.monotonic() - self.begun < PATIENCE_SECONDS or not sys.stderr.isatty():
+                return
+            self._start()
+        assert self.bar is not None
+        assert self.task is not None
+        self.bar.update(self.task, completed=done, total=total)
+
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self.bar = Progress(console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task(self.title)
+        self.bar.start()

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The releases that thplab knows by name, and the design that belongs to each."""
+
+from __future__ import annotations
+
+from thplab import designs
+from thplab.errors import InputError
+from thplab.kernel_version import version_of
+from thplab.releases.release import Release
+
+__all__ = [
+    "NAMES",
+    "NEWEST",
+    "check_design",
+    "release_named",
+]
+
+NAMES = ("5.4", "6.1", "6.12", "6.18", "7.1", "7.2", "7.3")
+NEWEST = NAMES[-1]
+
+
+def release_named(name: str) -> Release:
+    """A release by its name.
+
+    Raises:
+        InputError: thplab knows none of this name.
+    """
+    if name not in NAMES:
+        raise InputError(f"the release {name!r} is not known; there are {', '.join(NAMES)}")
+    return Release.of_version(name, designs.of_version(version_of(name)))
+
+
+def check_design(release: Release, design: str) -> None:
+    """Refuse a design that ships and that this release never had.
+
+    Raises:
+        InputError: it names the releases that have the design.
+    """
+    if ":" in design:
+        return
+    kind = designs.load(design)
+    if kind.since and not version_of(kind.since) <= release.version <= version_of(
+        kind.until or "999.0"
+    ):
+        raise InputError(
+            f"Linux {release.name} cannot have the design {design}: it is that of {kind.releases()}; "
+            "leave out --release or --design, or choose others"
+        )

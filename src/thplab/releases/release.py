@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Release: what kernels do differently, a field each, and the design of the deferred split queue.
+
+The model does as the newest release does. A field says where in the model an older one differs, so
+that to add a difference is to add a field here and the attribute that it sets.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_origin, get_type_hints
+
+import msgspec
+
+from thplab.errors import InputError
+from thplab.kernel_version import version_of
+
+if TYPE_CHECKING:
+    from thplab.mm.machine import Machine
+
+__all__ = ["DIFFERENCES", "Difference", "Release"]
+
+
+class Difference(NamedTuple):
+    """One thing that kernels do since some release, and did not before.
+
+    Attributes:
+        since: the release that brought it.
+        model: the attribute of a Machine that switches it.
+        about: what it is, in a sentence.
+        source: the commit or the option that brought it, and how that is known.
+    """
+
+    since: str
+    model: str
+    about: str
+    source: str
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A kernel, as far as the model can be one.
+
+    Attributes:
+        name: "6.12"; of a kernel that was probed, the release that it says it is of.
+        design: its deferred split queue, by the name of the design; "unknown" if nobody can tell.
+
+    Each other field is a Difference: whether the kernel does it.
+    """
+
+    name: str
+    design: str
+    migration_splits_queued: Annotated[
+        bool,
+        Difference(
+            since="6.12",
+            model="migration.splits_queued",
+            about="migrate_pages() splits a partly mapped folio that waits on the queue before it moves it",
+            source="7262f208ca68 (6.11: of any queued folio), only partly mapped ones since 6.12; "
+            "seen on 6.12 and missing on 6.1 (move-pages)",
+        ),
+    ] = True
+    splits_underused: Annotated[
+        bool,
+        Difference(
+            since="6.12",
+            model="huge_memory.splits_underused",
+            about="the shrinker splits huge pages that hold mostly zeros, and a split gives pages of zeros "
+            "the shared zero page",
+            source="the file shrink_underused came with it; seen on 6.12 and missing on 6.1 (underused)",
+        ),
+    ] = True
+    pt_reclaim: Annotated[
+        bool,
+        Difference(
+            since="6.14",
+            model="madvise.pt_reclaim",
+            about="MADV_DONTNEED frees empty page tables, so that a huge page fits in again",
+            source="CONFIG_PT_RECLAIM; probed on each kernel",
+        ),
+    ] = True
+    reuse_large_folio: Annotated[
+        bool,
+        Difference(
+            since="6.15",
+            model="memory.reuse_large_folio",
+            about="a write after a fork keeps a page of a large folio if no other task maps any page of it; "
+            "before, it is always copied unless a PMD maps the whole",
+            source="CONFIG_MM_ID; probed on each kernel",
+        ),
+    ] = True
+    scan_skips_mlocked: Annotated[
+        bool,
+        Difference(
+            since="6.18",
+            model="huge_memory.scan_skips_mlocked",
+            about="the shrinker leaves an mlocked huge page alone that is not partly mapped",
+            source="posted in September 2025 for 6.18; missing in the source of 6.12, there in that of 7.2; "
+            "probed on kernels with CONFIG_SHRINKER_DEBUG",
+        ),
+    ] = True
+
+    @classmethod
+    def of_version(cls, name: str, design: str) -> Release:
+        """What kernels of a number do, "6.14" or uname -r, with a design."""
+        version = version_of(name)
+        fields = {
+            field: version >= version_of(difference.since)
+            for field, difference in DIFFERENCES.items()
+        }
+        return cls(name=".".join(map(str, version)), design=design, **fields)
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """The name as numbers, to be compared."""
+        return version_of(self.name)
+
+    def has(self, since: str) -> bool:
+        """Whether what came with the release `since` is there; "": all have it."""
+        return not since or self.version >= version_of(since)
+
+    def apply(self, machine: Machine) -> None:
+        """Have a machine do as this release does."""
+        for field, difference in DIFFERENCES.items():
+            owner, _, name = difference.model.rpartition(".")
+            place: Any = operator.attrgetter(owner)(machine)
+            if not hasattr(place, name):
+                raise AttributeError(f"{field}: the model has no {difference.model}")
+            setattr(place, name, getattr(self, field))
+
+    def differing(self, **found: bool) -> Release:
+        """The same with some fields as they were found.
+
+        Raises:
+            InputError: there is no such field.
+        """
+        for field in found:
+            if field not in DIFFERENCES:
+                raise InputError(
+                    f"a release has no field {field!r}; the fields are {', '.join(DIFFERENCES)}"
+                )
+        return msgspec.structs.replace(self, **found)
+
+
+DIFFERENCES: dict[str, Difference] = {
+    field: hint.__metadata__[0]
+    for field, hint in get_type_hints(Release, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
+"""The fields of a Release beside name and design."""

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Chance, as the steps of a random scenario draw on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+from typing import Any, TypeVar
+
+from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
+from thplab.scenario.declared import Declared
+from thplab.scenario.parts import Part
+from thplab.scenario.policies import Policy
+from thplab.scenario.units import Size
+
+__all__ = ["Draw"]
+
+_T = TypeVar("_T")
+
+_PARTS = [
+    Part.parse(f"{part} of each huge page")
+    for part in (
+        "upper half",
+        "lower half",
+        "first page",
+        "all but the first page",
+        "page 7",
+        "pages 16-31",
+        "pages 200-511",
+    )
+]
+
+
+class Draw:
+    """What a step may use when it is drawn.
+
+    Args:
+        random: the series; nothing is kept secret by it.
+        declared: what there is at this point.
+        never_used: a cgroup that no task is ever in.
+    """
+
+    def __init__(self, random: Random, declared: Declared, never_used: str) -> None:
+        self.random = random
+        self.declared = declared
+        self.never_used = never_used
+        self._born = 0
+
+    def chance(self, probability: float) -> bool:
+        """True in so many cases."""
+        return self.random.random() < probability
+
+    def choice(self, choices: Sequence[_T]) -> _T:
+        """One of them; the likelier, the more often it is among them."""
+        return self.random.choice(choices)
+
+    def new_name(self, prefix: str) -> str:
+        """A name that nothing has yet."""
+        self._born += 1
+        return f"{prefix}{self._born}"
+
+    def task(self) -> str | None:
+        """A living task, if there is one."""
+        return self.choice(list(self.declared.tasks)) if self.declared.tasks else None
+
+    def region(self) -> tuple[str, str] | None:
+        """A living task and one of its regions, if there is one."""
+        regions = [
+            (task, region)
+            for task, living in self.declared.tasks.items()
+            for region in living.regions
+        ]
+        return self.choice(regions) if regions else None
+
+    def range(self) -> dict[str, Any] | None:
+        """A region and some of it: the fields of a RangeStep."""
+        found = self.region()
+        if found is None:
+            return None
+        task, region = found
+        fields: dict[str, Any] = {"task": task, "region": region}
+        if self.chance(0.6):
+            fields["part"] = self.part()
+        if self.chance(0.5):
+            return fields
+        pages = self.declared.region(task, region).size // PAGE_SIZE
+        unit = HPAGE_PMD_NR if self.chance(0.5) and pages > HPAGE_PMD_NR else 1
+        first = self.random.randrange(0, pages, unit)
+        length = self.random.randint(1, max(1, (pages - first) // unit)) * unit
+        fields["offset"] = Size(first * PAGE_SIZE)
+        fields["length"] = Size(min(length, pages - first) * PAGE_SIZE)
+        return fields
+
+    def part(self) -> Part:
+        """Less than all of each huge page."""
+        return self.choice(_PARTS)
+
+    def node(self) -> int:
+        """A node of the host."""
+        return self.random.randrange(len(self.declared.host.nodes))
+
+    def policy(self) -> Policy:
+        """A policy for one node, or for all in turn."""
+        mode = self.choice(("bind", "bind", "preferred", "preferred", "interleave"))
+        if mode == "interleave":
+            return Policy(mode="interleave", nodes=tuple(range(len(self.declared.host.nodes))))
+        return Policy(mode="bind" if mode == "bind" else "preferred", nodes=(self.node(),))
+
+    def cgroup(self) -> str:
+        """A cgroup below the root that is there."""
+        return self.choice([path for path in self.declared.cgroups if path != "/"])
+
+    def leaf(self) -> str:
+        """A cgroup that a task can be in, or could be."""
+        leaves = [
+            path
+            for path, children in self.declared.children.items()
+            if not children and path in self.declared.cgroups and path != self.never_used
+        ]
+        return self.choice(leaves or ["/"])

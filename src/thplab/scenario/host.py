@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What there is before the first step: the machine, and its tasks. Its cgroups are in tunables.py."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from thplab.mm.geometry import HPAGE_PMD_SIZE
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.policies import Policy
+from thplab.scenario.tunables import ThpSettings
+from thplab.scenario.units import Size, exact_size
+
+__all__ = ["Host", "Task", "check_host"]
+
+MOST_NODES = 64
+MOST_MEMORY = 64 << 40
+LEAST_NODE = 64 << 20
+LOCAL_DISTANCE = 10
+"""What the kernel writes on the diagonal of the distance table (LOCAL_DISTANCE)."""
+
+
+class Host(
+    msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
+):
+    """The machine: the memory of each node, and how it was booted."""
+
+    nodes: tuple[Size, ...]
+    distances: tuple[tuple[int, ...], ...] | None = None
+    memcg: Literal["on", "nokmem", "disabled"] = "on"
+    thp: ThpSettings = msgspec.field(default_factory=ThpSettings)
+
+
+class Task(
+    msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
+):
+    """A process. It starts before the first step and ends with `exit`, an OOM kill, or the run."""
+
+    cgroup: str = "/"
+    oom_score_adj: int = 0
+    policy: Policy | None = None
+
+
+def check_host(host: Host) -> None:
+    """Refuse a machine that no backend could be.
+
+    Raises:
+        ScenarioError: the number of nodes, their sizes or their distances.
+    """
+    count = len(host.nodes)
+    if not 1 <= count <= MOST_NODES:
+        raise ScenarioError(
+            f"there are {count} nodes", f"a host has 1 to {MOST_NODES} nodes", "host"
+        )
+    for nid, size in enumerate(host.nodes):
+        if size < LEAST_NODE or size % HPAGE_PMD_SIZE:
+            raise ScenarioError(
+                f"node {nid} has {exact_size(size)}",
+                f"a node has at least {exact_size(LEAST_NODE)}, in whole huge pages of 2M",
+                "host",
+            )
+    if sum(host.nodes) > MOST_MEMORY:
+        raise ScenarioError(
+            f"the nodes have {exact_size(sum(host.nodes))} together",
+            f"at most {exact_size(MOST_MEMORY)} are possible",
+            "host",
+        )
+    if host.distances is not None:
+        _check_distances(host.distances, count)
+
+
+def _check_distances(distances: tuple[tuple[int, ...], ...], count: int) -> None:
+    if len(distances) != count or any(len(row) != count for row in distances):
+        raise ScenarioError(
+            "distances is not a row for each node with a number for each node",
+            f"{count} rows of {count} numbers, as in /sys/devices/system/node/nodeN/distance",
+            "host",
+        )
+    for nid, row in enumerate(distances):
+        for other, distance in enumerate(row):
+            local = other == nid
+            if (local and distance != LOCAL_DISTANCE) or (
+                not local and not LOCAL_DISTANCE < distance < 255
+            ):
+                raise ScenarioError(
+                    f"the distance from node {nid} to node {other} is {distance}",
+                    f"a node is {LOCAL_DISTANCE} from itself and 11 to 254 from another",
+                    "host",
+                )

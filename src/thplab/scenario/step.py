@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What every step is: a struct that a file says, and four things that it can do.
+
+Each step is one file in thplab/scenario/steps/, found by its being there.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+import msgspec
+
+from thplab.mm.geometry import FULL_MASK, PAGE_SIZE
+from thplab.scenario.declared import Declared
+from thplab.scenario.drawing import Draw
+from thplab.scenario.errors import ScenarioError
+from thplab.scenario.extent import Extent
+from thplab.scenario.naming import quoted
+from thplab.scenario.parts import Part
+from thplab.scenario.units import Size, exact_size
+from thplab.scenario.worlds import KernelWorld, ModelWorld
+
+__all__ = ["RangeStep", "Step"]
+
+
+class Step(
+    msgspec.Struct,
+    forbid_unknown_fields=True,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    tag_field="do",
+):
+    """One thing that happens. `do` names it: the tag of its class.
+
+    Class attributes:
+        weight: how often fuzz draws it, beside the other steps.
+        since: the release that brought the interface that it needs; "" if all releases have it.
+    """
+
+    weight: ClassVar[int] = 1
+    since: ClassVar[str] = ""
+
+    def check(self, declared: Declared) -> None:
+        """Refuse what cannot be carried out at this point; note what the step changes.
+
+        Raises:
+            ScenarioError: nothing is noted then.
+        """
+        raise NotImplementedError
+
+    def on_model(self, world: ModelWorld) -> str:
+        """Do it to the model.
+
+        Returns:
+            What it did that an observation does not show, in one line, or "".
+        """
+        raise NotImplementedError
+
+    def on_kernel(self, world: KernelWorld) -> str:
+        """Do it to a running kernel. Returns as :meth:`on_model` does."""
+        raise NotImplementedError
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self | None:
+        """One of the kind by chance; None if fuzz cannot draw one now, or never does."""
+        raise NotImplementedError
+
+
+class RangeStep(Step, frozen=True):
+    """A step on a region, or on a part of it.
+
+    `offset` and `length` choose an address range of the region, `part` pages in each huge page
+    of that range.
+    """
+
+    task: str
+    region: str
+    offset: Size | None = None
+    length: Size | None = None
+    part: Part | None = None
+
+    @property
+    def mask(self) -> int:
+        """The pages of each huge page that the step is about, a bit each."""
+        return FULL_MASK if self.part is None else self.part.mask
+
+    def check(self, declared: Declared) -> None:
+        """The pages must be there, and none of them may have become unusable."""
+        region = declared.region(self.task, self.region)
+        extent = self.extent(region.size, declared.where)
+        for unusable, why in region.unusable.items():
+            if extent.overlaps(unusable):
+                raise declared.wrong(
+                    f"a part of region {quoted(self.region)} was {why}",
+                    "choose a range and a part that are still usable",
+                )
+
+    def check_whole(self, declared: Declared, what: str) -> None:
+        """Refuse offset, length and part: `what` is for a whole region."""
+        if self.offset or self.length is not None or self.mask != FULL_MASK:
+            raise declared.wrong(
+                f"{what} is for a whole region", "leave out offset, length and part"
+            )
+
+    def extent(self, size: int, where: str) -> Extent:
+        """The pages that the step is about, of a region of `size` bytes.
+
+        Raises:
+            ScenarioError: the range is not in whole pages, is empty, or leaves the region.
+        """
+        offset = self.offset or 0
+        length = size - offset if self.length is None else self.length
+        for name, value in (("offset", offset), ("length", length)):
+            if value % PAGE_SIZE:
+                raise ScenarioError(
+                    f"the {name} {exact_size(value)} is not in whole pages", "a page has 4K", where
+                )
+        if offset >= size or offset + length > size:
+            end = "" if self.length is None else f" to {exact_size(offset + length)}"
+            raise ScenarioError(
+                f"{exact_size(offset)}{end} is outside region {quoted(self.region)} "
+                f"of task {quoted(self.task)}",
+                f"the region has {exact_size(size)}",
+                where,
+            )
+        if length <= 0:
+            raise ScenarioError("the range is empty", "a length has at least 4K", where)
+        first = offset // PAGE_SIZE
+        return Extent(first, first + length // PAGE_SIZE, self.mask)

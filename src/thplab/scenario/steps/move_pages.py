@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The step `move_pages`."""
+
+from __future__ import annotations
+
+import errno
+from typing import Self
+
+from thplab.scenario.declared import Declared
+from thplab.scenario.drawing import Draw
+from thplab.scenario.step import RangeStep
+from thplab.scenario.worlds import KernelWorld, ModelWorld
+
+__all__ = ["MovePages"]
+
+
+class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
+    """move_pages(2): the pages of the range go to `node`."""
+
+    node: int
+
+    def check(self, declared: Declared) -> None:
+        """A node of the host."""
+        super().check(declared)
+        declared.node(self.node)
+
+    def on_model(self, world: ModelWorld) -> str:
+        """Each slot for itself."""
+        _task, vma = world.region(self)
+        for slot, mask in world.slots(self):
+            world.machine.migration.move_slot(vma, slot, mask, self.node)
+        return ""
+
+    def on_kernel(self, world: KernelWorld) -> str:
+        """One call with an address of each folio: enough to have it moved whole."""
+        world.task(self.task)
+        addresses = world.folios(self)
+        if not addresses:
+            return "no page there"
+        status = world.move_pages(self.task, addresses, self.node)
+        failed = [code for code in status if code != self.node]
+        if failed:
+            names = sorted({errno.errorcode.get(-code, str(code)) for code in failed})
+            return f"{len(failed)} of {len(status)} folios did not move ({', '.join(names)})"
+        return ""
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self | None:
+        """Never: whether a huge page is free on the node is not known from the steps."""
+        return None

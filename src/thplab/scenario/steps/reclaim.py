@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The step `reclaim`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from thplab.mm.geometry import PAGE_SIZE
+from thplab.scenario.declared import Declared
+from thplab.scenario.drawing import Draw
+from thplab.scenario.step import Step
+from thplab.scenario.units import Size
+from thplab.scenario.worlds import KernelWorld, ModelWorld, NotOffered
+
+__all__ = ["Reclaim"]
+
+LESS = "less than that could be reclaimed (EAGAIN)"
+
+
+class Reclaim(Step, tag="reclaim", frozen=True):
+    """Proactive reclaim of `size` from a cgroup (memory.reclaim) or a node (its reclaim file): one of the two."""
+
+    size: Size
+    cgroup: str | None = None
+    node: int | None = None
+
+    def check(self, declared: Declared) -> None:
+        """A cgroup or a node."""
+        if (self.cgroup is None) == (self.node is None):
+            raise declared.wrong(
+                "there must be a cgroup or a node, and not both",
+                'cgroup = "/victim" is memory.reclaim, node = 0 the reclaim file of the node',
+            )
+        if self.size <= 0:
+            raise declared.wrong("the size is 0", 'say how much to reclaim: size = "64M"')
+        if self.cgroup is not None:
+            declared.memory_controller()
+            declared.cgroup(self.cgroup)
+        if self.node is not None:
+            declared.node(self.node)
+
+    def on_model(self, world: ModelWorld) -> str:
+        """user_proactive_reclaim()."""
+        nr_pages = self.size // PAGE_SIZE
+        vmscan = world.machine.vmscan
+        if self.cgroup is not None:
+            done = vmscan.memory_reclaim(world.cgroup(self.cgroup), nr_pages)
+        else:
+            assert self.node is not None, "check() wants one of the two"
+            done = vmscan.node_reclaim(self.node, nr_pages)
+        return "" if done else LESS
+
+    def on_kernel(self, world: KernelWorld) -> str:
+        """One write."""
+        if self.cgroup is not None:
+            path = world.cgroup_file(self.cgroup, "memory.reclaim")
+        else:
+            path = Path(f"/sys/devices/system/node/node{self.node}/reclaim")
+        if not path.exists():
+            raise NotOffered(f"this kernel has no file {path.name} there")
+        try:
+            path.write_text(str(int(self.size)), encoding="ascii")
+        except BlockingIOError:
+            return LESS
+        return ""
+
+    @classmethod
+    def draw(cls, draw: Draw) -> Self | None:
+        """Only of a cgroup that never had memory: what else is reclaimed differs from boot to boot."""
+        return cls(cgroup=draw.never_used, size=Size(1 << 20))
