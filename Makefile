@@ -26,7 +26,7 @@ PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -na
 EXTRAS := test vm lint bench docs
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check pages picture build clean venv
+.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check pages docs picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios mus
 pages: $(VENV)/.test ## the parts of the documentation that repeat the source (tools/pages.py)
 	@$(PURE) $(BIN)/python tools/pages.py
 
+docs: $(VENV)/.docs ## the site, in docs/_build/html/
+	@$(PURE) $(BIN)/python -m sphinx -b html -d docs/_build/doctrees -W --keep-going -q docs docs/_build/html
+	@echo "the site begins at docs/_build/html/index.html"
+
 picture: $(VENV)/.installed ## the picture of the README, from what thplab really says
 	$(BIN)/thplab compare cover-letter --svg docs/cover-letter.svg > /dev/null
 
@@ -105,8 +109,8 @@ build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 
 clean: ## remove all that was made
 	$(STALE) dist $(VENV) benchmarks/out .coverage .branches.json .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis .benchmarks
-	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+		.pytest_cache .hypothesis .benchmarks docs/_build docs/api docs/library
+	find src tests benchmarks tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint $(VENV)/.bench ## all that a developer needs, in .venv/
 

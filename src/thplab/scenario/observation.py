@@ -43,10 +43,11 @@ class CgroupFigures(msgspec.Struct, kw_only=True):
 class RegionNode(msgspec.Struct, kw_only=True):
     """A region's memory on one node.
 
-    huge: huge pages (PMD order) still whole, mapped in full or in part.
-    split: huge-page-sized, aligned ranges with base pages and no whole huge page; each is counted
-        on the node of its first base page.
-    base: present base pages that are not part of a whole huge page (the shared zero page aside).
+    Attributes:
+        huge: huge pages (PMD order) still whole, mapped in full or in part.
+        split: huge-page-sized, aligned ranges with base pages and no whole huge page; each is counted
+            on the node of its first base page.
+        base: present base pages that are not part of a whole huge page (the shared zero page aside).
     """
 
     huge: int | None = None
@@ -106,13 +107,13 @@ class Run(msgspec.Struct, kw_only=True):
     traits: dict[str, bool] = {}
     """What releases do differently, as a kernel was found to do it; the model does all as 7.2, unless told.
 
-    pt_reclaim: MADV_DONTNEED frees empty page tables, so that a huge page fits in again (6.14).
-    reuse_large_folio: a write after a fork keeps a page of a large folio, if no other task maps
-        any page of it (6.15); before, it is always copied, unless a PMD maps the whole.
-    splits_underused: the shrinker splits huge pages that are mostly zeros, and a split gives pages of
-        zeros the shared zero page (6.12).
-    scan_skips_mlocked: the shrinker leaves an mlocked huge page alone that is not partly mapped; 6.12
-        splits it if it is underused.
+    - pt_reclaim: MADV_DONTNEED frees empty page tables, so that a huge page fits in again (6.14).
+    - reuse_large_folio: a write after a fork keeps a page of a large folio, if no other task maps
+      any page of it (6.15); before, it is always copied, unless a PMD maps the whole.
+    - splits_underused: the shrinker splits huge pages that are mostly zeros, and a split gives pages of
+      zeros the shared zero page (6.12).
+    - scan_skips_mlocked: the shrinker leaves an mlocked huge page alone that is not partly mapped; 6.12
+      splits it if it is underused.
     """
     release: str = ""
     """The kernel's, as uname -r has it."""
