@@ -56,7 +56,7 @@ autoapi_ignore = [
 ]
 autoapi_root = "api"
 autoapi_add_toctree_entry = False
-autoapi_options = ["members", "undoc-members", "show-module-summary"]
+autoapi_options = ["members", "undoc-members"]
 autoapi_member_order = "bysource"
 
 

@@ -65,15 +65,15 @@ def step_line(step: Mapping[str, Any]) -> str:
 
 def claim_row(claim: Mapping[str, Any]) -> str:
     """A claim as a row of the table of claims."""
-    at = cell(claim["at"])
+    figure = f"{cell(claim['value'])} at {cell(claim['at'])}"
     if "since" in claim:
-        at += f" since {cell(claim['since'])}"
+        figure += f" since {cell(claim['since'])}"
     expect = claim["expect"]
     if isinstance(expect, dict):
         expected = ", ".join(f"{plain(which)}: {cell(what)}" for which, what in expect.items())
     else:
         expected = cell(expect)
-    return f"| {at} | {cell(claim['value'])} | {expected} | {plain(claim.get('why', ''))} |"
+    return f"| {figure} | {expected} | {plain(claim.get('why', ''))} |"
 
 
 def scenario_page(name: str, text: str) -> str:
@@ -88,7 +88,7 @@ def scenario_page(name: str, text: str) -> str:
     parts = [f"# {plain(name)}", plain(scenario["summary"]), question(text)]
     parts += [f"```\nthplab compare {name}\n```"]
     if claims := scenario.get("claims"):
-        head = ["| at | figure | expected | why |", "|---|---|---|---|"]
+        head = ["| figure | expected | why |", "|---|---|---|"]
         parts += ["## What must hold", "\n".join([*head, *map(claim_row, claims)])]
     parts += ["## What happens", "\n".join(map(step_line, scenario["steps"]))]
     parts += ["## The file", f"{fence}toml\n{text.rstrip()}\n{fence}"]
