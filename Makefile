@@ -109,7 +109,7 @@ build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 
 clean: ## remove all that was made
 	$(STALE) dist $(VENV) benchmarks/out .coverage .branches.json .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis .benchmarks docs/_build docs/api docs/library
+		.pytest_cache .hypothesis .benchmarks docs/_build docs/python docs/library
 	find src tests benchmarks tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint $(VENV)/.bench ## all that a developer needs, in .venv/

@@ -2,7 +2,7 @@
 """How Sphinx makes the site: `make docs`.
 
 The hand-written pages read as well on a code host: links between them are relative, and to .md files.
-The API reference comes from the source without importing it; docs/library/ and docs/api/ are made
+The API reference comes from the source without importing it; docs/library/ and docs/python/ are made
 for a build and belong to nobody else.
 """
 
@@ -54,7 +54,7 @@ autoapi_ignore = [
     for path in (HERE.parent / "src" / "thplab").iterdir()
     if path.stem not in {*ROOMS, "__init__"}
 ]
-autoapi_root = "api"
+autoapi_root = "python"
 autoapi_add_toctree_entry = False
 autoapi_options = ["members", "undoc-members"]
 autoapi_member_order = "bysource"
