@@ -23,9 +23,10 @@ KERNELS := $(or $(THPLAB_KERNELS),../shared/kernels)
 DESIGNS_OF_KERNELS := split_queue list_lru
 
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
+EXTRAS := test vm lint bench docs
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check picture build clean venv
+.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check pages docs picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +90,13 @@ bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reache
 bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
 	$(BIN)/python benchmarks/bench.py --check
 
+pages: $(VENV)/.test ## the parts of the documentation that repeat the source (tools/pages.py)
+	@$(PURE) $(BIN)/python tools/pages.py
+
+docs: $(VENV)/.docs ## the site, in docs/_build/html/
+	@$(PURE) $(BIN)/python -m sphinx -b html -d docs/_build/doctrees -W --keep-going -q docs docs/_build/html
+	@echo "the site begins at docs/_build/html/index.html"
+
 picture: $(VENV)/.installed ## the picture of the README, from what thplab really says
 	$(BIN)/thplab compare cover-letter --svg docs/cover-letter.svg > /dev/null
 
@@ -101,8 +109,8 @@ build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 
 clean: ## remove all that was made
 	$(STALE) dist $(VENV) benchmarks/out .coverage .branches.json .mypy_cache .ruff_cache \
-		.pytest_cache .hypothesis .benchmarks
-	find src tests benchmarks tools -name __pycache__ -type d -prune -exec rm -rf {} +
+		.pytest_cache .hypothesis .benchmarks docs/_build docs/python docs/library
+	find src tests benchmarks tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint $(VENV)/.bench ## all that a developer needs, in .venv/
 
@@ -121,26 +129,8 @@ $(VENV)/.installed: $(VENV)/.venv $(PACKAGE)
 	@$(STALE)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.venv pyproject.toml
-	@echo "== installing what the tests need"
-	@$(BIN)/python tools/extras.py test > $(VENV)/test.txt
-	@$(PIP) install -r $(VENV)/test.txt
-	@touch $@
-
-$(VENV)/.vm: $(VENV)/.venv pyproject.toml
-	@echo "== installing virtme-ng"
-	@$(BIN)/python tools/extras.py vm > $(VENV)/vm.txt
-	@$(PIP) install -r $(VENV)/vm.txt
-	@touch $@
-
-$(VENV)/.lint: $(VENV)/.venv pyproject.toml
-	@echo "== installing ruff and mypy"
-	@$(BIN)/python tools/extras.py lint > $(VENV)/lint.txt
-	@$(PIP) install -r $(VENV)/lint.txt
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.venv pyproject.toml
-	@echo "== installing what the benchmarks are built with"
-	@$(BIN)/python tools/extras.py bench > $(VENV)/bench.txt
-	@$(PIP) install -r $(VENV)/bench.txt
+$(EXTRAS:%=$(VENV)/.%): $(VENV)/.%: $(VENV)/.venv pyproject.toml
+	@echo "== installing what thplab[$*] needs"
+	@$(BIN)/python tools/extras.py $* > $(VENV)/$*.txt
+	@$(PIP) install -r $(VENV)/$*.txt
 	@touch $@

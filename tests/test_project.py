@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import time
@@ -162,6 +163,16 @@ def test_the_licence_is_the_one_that_the_files_name() -> None:
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "GNU GENERAL PUBLIC LICENSE" in text
     assert "Version 2, June 1991" in text
+
+
+def test_a_commit_is_checked_by_the_versions_that_make_lint_uses() -> None:
+    """What the hooks of pre-commit install is what the extra `lint` installs."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    installed = set(re.findall(r"\bruff==[0-9.]+", hooks))
+    assert installed == {
+        needed for needed in project["optional-dependencies"]["lint"] if needed.startswith("ruff==")
+    }
 
 
 def test_the_version_is_in_the_changelog() -> None:

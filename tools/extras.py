@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Print the requirements of an extra in pyproject.toml, one a line, for pip install -r.
+"""Print what thplab with an extra needs, one requirement a line, for pip install -r.
 
 `pip install thplab[test]` would build thplab again; this does not.
 
@@ -28,7 +28,8 @@ def requirements(extra: str, extras: dict[str, list[str]]) -> list[str]:
 def main() -> int:
     """Print them for the extra that the first argument names."""
     project = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    print("\n".join(requirements(sys.argv[1], project["optional-dependencies"])))
+    extra = requirements(sys.argv[1], project["optional-dependencies"])
+    print("\n".join([*project["dependencies"], *extra]))
     return 0
 
 

@@ -231,7 +231,7 @@ class HugeMemory:
         entries point to the shared zero page then (try_to_map_unused_to_zeropage()).
 
         Returns:
-            False if somebody else holds a reference: nothing changed then.
+            False if there are other references; nothing changed then.
         """
         vmstat = self.machine.vmstat
         order = folio.order

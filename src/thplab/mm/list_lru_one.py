@@ -91,7 +91,7 @@ class Isolate:
     """list_lru_walk_cb: what a walk does with each entry."""
 
     def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """Called with the sublist's lock held. Returns an LRU_ status."""
+        """Called with the sublist's lock held. Returns an lru_status."""
         raise NotImplementedError
 
 
