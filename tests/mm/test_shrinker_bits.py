@@ -58,7 +58,7 @@ def test_maps_grow_for_the_65th_shrinker_and_keep_what_they_have() -> None:
         machine.shrinkers.set_shrinker_bit(memcg, 0, 64)
         assert machine.shrinkers.test_shrinker_bit(memcg, 0, 64)
     assert machine.shrinkers.test_shrinker_bit(old, 0, 63)
-    assert grown.unit[0].read_deferred(63) == 32
+    assert grown.unit[0].nr_deferred[63] == 32
     machine.shrinkers.shrink_slab(0, old, 0)
     assert (len(caches[63].scans), len(last.scans)) == (1, 1)
 

@@ -191,7 +191,7 @@ class ShrinkerStates(RuleBasedStateMachine):
                     key = (nid, path, number)
                     bit = self.machine.shrinkers.test_shrinker_bit(memcg, nid, number)
                     assert bit is (key in self.bits), key
-                    kept = info.unit[0].read_deferred(number) if info.unit else 0
+                    kept = info.unit[0].nr_deferred[number] if info.unit else 0
                     assert kept == self.deferred.get(key, 0), key
         for (nid, path, number), count in self.objects.items():
             assert self.stores[number].objects[nid, path] == count
