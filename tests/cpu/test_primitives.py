@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from thplab.cpu import hook, ops
 from thplab.cpu.atomic import AtomicLong, Bitmap
 from thplab.cpu.errors import ListCorruption, LockBug, RcuBug, RefcountBug, UseAfterFree
-from thplab.cpu.hook import BOOT_CPU, H, Watcher, warn_once
+from thplab.cpu.hook import H, Watcher, warn_once
 from thplab.cpu.list_head import (
     LIST_POISON,
     ListHead,
@@ -58,13 +56,10 @@ class Recorder(Watcher):
 
 
 @pytest.fixture(params=["nobody watches", "watched"], autouse=True)
-def machine(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test twice. Afterwards nothing is held and nobody is attached."""
+def machine(request: pytest.FixtureRequest, cpu_log: dict[str, int]) -> None:
+    """Every test twice, on a CPU of its own."""
     if request.param == "watched":
-        hook.attach(Watcher(), [BOOT_CPU])
-    yield
-    hook.detach()
-    H.log.clear()
+        hook.attach(Watcher())
 
 
 def ring(count: int) -> tuple[ListHead, list[ListHead]]:
@@ -350,7 +345,7 @@ def test_each_warning_is_kept_once_with_its_count() -> None:
 
 def test_the_watcher_hears_of_each_operation_before_and_after() -> None:
     recorder = Recorder()
-    hook.attach(recorder, [BOOT_CPU])
+    hook.attach(recorder)
     head, lock, thing = ListHead(), SpinLock(KEY), KernelObject(0)
     lock.lock()
     list_add_tail(thing, head)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mm.small import cgroup, halved, small_machine, start, touched
 from thplab.cpu.errors import KernelBug, UseAfterFree
-from thplab.cpu.hook import BOOT_CPU, Watcher, attach, detach
+from thplab.cpu.hook import Watcher, attach, detach
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
 from thplab.mm.gfp import GFP_KERNEL
@@ -292,7 +292,7 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
                 if self.attempts == 2:
                     obj.memcg = machine.memcg.root
 
-    attach(Moving(), [BOOT_CPU])
+    attach(Moving())
     pinned = machine.charges.get_mem_cgroup_from_folio(folio)
     detach()
     assert pinned is machine.memcg.root

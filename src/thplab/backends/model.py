@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from thplab import designs
 from thplab.backends.model_steps import ModelSteps
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import H, detach
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
@@ -43,7 +42,6 @@ def run(
     result = Run(
         scenario=scenario.name, backend="model", design=title, title=title, observations=[]
     )
-    H.log = {}
     machine: Machine | None = None
     # The model keeps no garbage in cycles while it runs, and looking for some takes a fifth of the time.
     collecting = gc.isenabled()
@@ -51,7 +49,8 @@ def run(
     try:
         machine = build_machine(scenario, queue)
         _take_traits(machine, traits or {})
-        _run_steps(scenario, machine, result, design, progress)
+        with machine.entered():
+            _run_steps(scenario, machine, result, design, progress)
     except (ThplabError, KernelBug):
         raise
     except Exception as error:
@@ -61,12 +60,10 @@ def run(
     finally:
         if machine is not None:
             machine.teardown()
-        # A run that ended in the middle may have left locks held and interrupts off.
-        detach()
         if collecting:
             gc.enable()
     result.warnings.extend(
-        text if times == 1 else f"{text} ({times} times)" for text, times in H.log.items()
+        text if times == 1 else f"{text} ({times} times)" for text, times in machine.log.items()
     )
     return result
 
