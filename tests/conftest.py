@@ -46,9 +46,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture
+def cpu_log() -> Iterator[dict[str, int]]:
+    """The log of warnings of a CPU that the test has to itself, and must leave as it found it."""
+    cpu = hook.Cpu(0)
+    log: dict[str, int] = {}
+    with hook.Entered([cpu], log):
+        yield log
+    hook.detach()
+    held = (cpu.locks_held, cpu.rcu_nesting, cpu.irqs_on)
+    assert held == (0, 0, True), "locks held, RCU nesting, interrupts on"
+
+
+@pytest.fixture
 def watched() -> Iterator[hook.Watcher]:
     """A watcher that looks and does nothing: the branches that only an explorer takes are taken."""
     watcher = hook.Watcher()
-    hook.attach(watcher, [hook.BOOT_CPU])
+    hook.attach(watcher)
     yield watcher
     hook.detach()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thplab.compare.tolerances import judge, rule_for
-from thplab.mm.vmstat import MTHP_STATS, VM_EVENTS
+from thplab.mm.vmstat import counters
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
 from thplab.scenario.rules import Rule
@@ -49,8 +49,7 @@ def test_a_figure_has_its_rule(section: str, name: str, kind: str) -> None:
 
 def test_every_figure_has_a_rule_with_a_reason() -> None:
     figures = [(section, name) for section, names in FIGURES.items() for name in names]
-    figures += [("vmstat", name) for name in VM_EVENTS]
-    figures += [("mthp", name) for name in MTHP_STATS]
+    figures += [(kind, counter.name) for kind, counter in counters()]
     for section, name in figures:
         rule = rule_of(section, name)
         assert rule.why

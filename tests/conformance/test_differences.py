@@ -16,7 +16,7 @@ from tests.conformance.conftest import EXPECTED_WARNINGS
 from tests.conformance.test_queue import count, made, scan
 from tests.mm.small import FailingWatcher, event, folio_at, halved, start, touched
 from thplab import designs
-from thplab.cpu.hook import BOOT_CPU, H, attach, detach
+from thplab.cpu.hook import H, attach, detach
 from thplab.mm.census import census
 from thplab.mm.mm_types import Folio, folio_memcg
 from thplab.mm.shrinker_debug import count_columns
@@ -42,7 +42,7 @@ def what_reclaim_of_node_0_splits(design: str) -> str:
     task = start(machine)
     halved(machine, task, 2, 0, "near")
     halved(machine, task, 3, 1, "far")
-    machine.vmscan.node_reclaim(0, 1)
+    machine.vmscan.node_reclaim(0, 4)
     return f"{event(machine, 'thp_split_page')} huge pages"
 
 
@@ -50,7 +50,7 @@ def what_reclaim_of_a_node_with_nothing_splits(design: str) -> str:
     """Of 3 huge pages on node 1, where none was ever on node 0: the guard rail."""
     machine = made(design)
     halved(machine, start(machine), 3, 1)
-    machine.vmscan.node_reclaim(0, 1)
+    machine.vmscan.node_reclaim(0, 4)
     return f"{event(machine, 'thp_split_page')} huge pages"
 
 
@@ -130,7 +130,7 @@ def what_a_cgroups_reclaim_splits_under_nokmem(design: str) -> str:
 def whether_a_fault_needs_memory_for_list_heads(design: str) -> str:
     machine = made(design)
     task = start(machine)
-    attach(FailingWatcher("list_lru_memcg"), [BOOT_CPU])
+    attach(FailingWatcher("list_lru_memcg"))
     vma = touched(machine, task, 1)
     detach()
     return "no" if census(vma, 2).huge[0] else "yes"

@@ -18,7 +18,7 @@ from tests.mm.small import (
     touched,
 )
 from thplab import designs
-from thplab.cpu.hook import BOOT_CPU, attach, detach
+from thplab.cpu.hook import attach, detach
 from thplab.mm.census import census
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
@@ -217,7 +217,7 @@ def test_when_memory_is_short_the_fault_falls_back_and_nothing_is_lost(design: s
     machine = made(design)
     task = start(machine)
     for index, what in enumerate(("folio", "list_lru_memcg")):
-        attach(FailingWatcher(what), [BOOT_CPU])
+        attach(FailingWatcher(what))
         vma = touched(machine, task, 1, 0, f"region{index}")
         detach()
         assert sum(census(vma, 2).huge) + sum(census(vma, 2).split) == 1

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
@@ -18,10 +17,9 @@ from hypothesis.stateful import (
 
 from tests.conformance.conftest import EXPECTED_WARNINGS
 from tests.mm.small import LOWER, UPPER, fill, small_machine
-from thplab.cpu.hook import H
+from tests.mm.states import OneMachine
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
-from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy
 from thplab.mm.mm_types import Folio, PteMap, Task, Vma
 from thplab.mm.shrinker import ShrinkControl
@@ -35,16 +33,14 @@ PATHS = ("/a", "/a/b", "/c")
 WALKS = int(os.environ.get("THPLAB_WALKS", "60"))
 
 
-class MachineStates(RuleBasedStateMachine):
+class MachineStates(OneMachine):
     """Two nodes, a few cgroups and tasks, each task with up to three regions of three huge pages."""
 
     design = ""
     mode = "on"
 
     def __init__(self) -> None:
-        super().__init__()
-        H.log = {}
-        self.machine: Machine = small_machine(self.design, mebibytes=48, memcg=self.mode)
+        super().__init__(small_machine(self.design, mebibytes=48, memcg=self.mode))
         self.machine.khugepaged.max_ptes_none = 300
         self.pins: list[Folio] = []
         self.made = 0
@@ -244,7 +240,7 @@ class MachineStates(RuleBasedStateMachine):
     @invariant()
     def everything_adds_up(self) -> None:
         assert check(self.machine, self.pins) == []
-        assert set(H.log) <= EXPECTED_WARNINGS.get(self.design, set())
+        assert set(self.machine.log) <= EXPECTED_WARNINGS.get(self.design, set())
 
     def teardown(self) -> None:
         for folio in self.pins:
@@ -260,7 +256,7 @@ class MachineStates(RuleBasedStateMachine):
         ]
         assert self.machine.memcg.root.refcount == 1
         assert self.machine.vmstat.mthp[9]["nr_anon"] == 0
-        self.machine.teardown()
+        super().teardown()
 
 
 @pytest.mark.parametrize("mode", ["on", "nokmem", "disabled"])

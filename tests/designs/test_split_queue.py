@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mm.small import entries, folio_at, halved, small_machine, start
-from thplab.cpu.hook import H, Watcher
+from thplab.cpu.hook import Watcher
 from thplab.designs.split_queue import SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
 from thplab.mm.invariants import check
@@ -22,10 +22,7 @@ def queue_of(machine: Machine) -> SplitQueue:
     return queue
 
 
-@pytest.fixture(autouse=True)
-def silence() -> None:
-    """Nothing is complained about before."""
-    H.log = {}
+pytestmark = pytest.mark.usefixtures("cpu_log")
 
 
 def test_a_queue_is_a_cgroups_and_only_without_cgroups_a_nodes() -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.mm.small import HUGE, UPPER, halved, mmap, small_machine, start, touched
@@ -12,10 +14,10 @@ from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK, order_mask
 from thplab.mm.mm_types import BasePages, Folio, Task, folio_memcg
 from thplab.mm.vmstat import (
-    MTHP_STATS,
+    MTHP_STAT_NR_ANON,
     THP_SPLIT_PAGE,
-    VM_EVENTS,
     VmStat,
+    counters,
     mthp_size_name,
 )
 
@@ -74,15 +76,30 @@ def test_a_watched_folio_tells_its_cgroup_under_rcu(watched: Watcher) -> None:
 
 def test_counters_have_the_kernels_names() -> None:
     stat = VmStat()
-    assert set(stat.events) == set(VM_EVENTS)
+    assert list(stat.events) == [row.name for kind, row in counters() if kind == "vmstat"]
     assert all(value == 0 for value in stat.events.values())
     stat.count(THP_SPLIT_PAGE)
     stat.count(THP_SPLIT_PAGE, 4)
     assert stat.events["thp_split_page"] == 5
     assert sum(stat.events.values()) == 5
-    assert [set(size) for size in stat.mthp] == [set(MTHP_STATS)] * 10
+    stat.mod_mthp(9, MTHP_STAT_NR_ANON, 3)
+    stat.mod_mthp(9, MTHP_STAT_NR_ANON, -1)
+    names = [row.name for kind, row in counters() if kind == "mthp"]
+    assert [list(size) for size in stat.mthp] == [names] * 10
+    assert [size["nr_anon"] for size in stat.mthp] == [0] * 9 + [2]
+    assert sum(sum(size.values()) for size in stat.mthp) == 2
     assert mthp_size_name(9) == "2048kB"
     assert mthp_size_name(2) == "16kB"
+
+
+def test_each_counter_is_one_row_with_the_release_that_brought_it() -> None:
+    rows = [(kind, row.name) for kind, row in counters()]
+    assert rows == sorted(rows, key=lambda row: (row[0] == "mthp", row[1]))
+    assert len(set(rows)) == len(rows)
+    for _, row in counters():
+        assert re.fullmatch(r"\d+\.\d+(\.\d+)?", row.since), row.name
+        assert row.meaning, row.name
+        assert not row.meaning.endswith("."), row.name
 
 
 # The census

@@ -18,7 +18,7 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.cpu.hook import BOOT_CPU, attach, detach
+from thplab.cpu.hook import attach, detach
 from thplab.mm.census import census
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.geometry import FULL_MASK
@@ -151,7 +151,7 @@ def test_without_memory_for_the_list_heads_base_pages_are_mapped() -> None:
     task = start(machine)
     vma = mmap(machine, task, 1)
     watcher = FailingWatcher("list_lru_memcg")
-    attach(watcher, [BOOT_CPU])
+    attach(watcher)
     assert machine.memory.touch(task, vma, 0, 1, False)
     detach()
     assert watcher.asked == ["folio", "list_lru_memcg"]

@@ -19,7 +19,7 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.cpu.hook import BOOT_CPU, attach, detach
+from thplab.cpu.hook import attach, detach
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
@@ -163,7 +163,7 @@ def test_no_memory_for_the_new_huge_page() -> None:
         if what == "list_lru_memcg":
             vma = mmap(machine, other, 1, thp="nohugepage")
             machine.memory.touch(other, vma, 0, 1, False)
-        attach(FailingWatcher(what), [BOOT_CPU])
+        attach(FailingWatcher(what))
         # B05: what was not made must not be reported as a success.
         assert collapse(machine, other, vma) == "alloc_huge_page_failed"
         detach()

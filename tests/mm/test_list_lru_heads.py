@@ -7,7 +7,7 @@ import pytest
 
 from tests.mm.small import FailingWatcher, cgroup, entries, small_machine
 from thplab.cpu.errors import UseAfterFree
-from thplab.cpu.hook import BOOT_CPU, H, Watcher, attach, detach
+from thplab.cpu.hook import H, Watcher, attach, detach
 from thplab.cpu.list_head import ListHead
 from thplab.mm.deferred_split import NoQueue
 from thplab.mm.gfp import GFP_KERNEL
@@ -58,7 +58,7 @@ def test_heads_are_made_for_all_ancestors_farthest_first() -> None:
             made.append(f"{what} after {[index for index, _ in lru.xa.entries()]}")
             return False
 
-    attach(Noting(), [BOOT_CPU])
+    attach(Noting())
     assert lru.memcg_list_lru_alloc(machine.memcg.by_path["/a/b/c"])
     detach()
     assert made == [
@@ -76,7 +76,7 @@ def test_heads_are_made_once() -> None:
     lru.memcg_list_lru_alloc(job)
     block = lru.xa.load(job.kmemcg_id)
     watcher = FailingWatcher("list_lru_memcg")
-    attach(watcher, [BOOT_CPU])
+    attach(watcher)
     assert lru.memcg_list_lru_alloc(job)
     detach()
     assert watcher.asked == []
@@ -96,7 +96,7 @@ def test_no_memory_for_heads_is_told_and_what_was_made_stays(which: int) -> None
             self.calls += 1
             return what == "list_lru_memcg" and self.calls == which + 1
 
-    attach(Failing(), [BOOT_CPU])
+    attach(Failing())
     assert not lru.memcg_list_lru_alloc(child)
     detach()
     assert lru.memcg_allocated(parent) is (which == 1)
@@ -142,10 +142,10 @@ def test_the_slower_of_two_makers_drops_its_block() -> None:
                 detach()
                 assert lru.memcg_list_lru_alloc(job)
                 first[0] = lru.xa.load(job.kmemcg_id)
-                attach(self, [BOOT_CPU])
+                attach(self)
             return False
 
-    attach(Faster(), [BOOT_CPU])
+    attach(Faster())
     assert lru.memcg_list_lru_alloc(job)
     detach()
     assert lru.xa.load(job.kmemcg_id) is first[0]
@@ -161,7 +161,7 @@ def test_a_folio_has_heads_made_for_its_own_cgroup() -> None:
     assert lru.memcg_allocated(job)
     assert job.refcount == refs
     assert lru.folio_memcg_list_lru_alloc(folio)
-    attach(FailingWatcher("list_lru_memcg"), [BOOT_CPU])
+    attach(FailingWatcher("list_lru_memcg"))
     other = charged_folio(machine, cgroup(machine, "/other"))
     assert not lru.folio_memcg_list_lru_alloc(other)
     detach()

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from tests.mm.small import entries, small_machine
+from tests.mm.states import OneMachine
 from tests.mm.walking import ByVerdict
-from thplab.cpu.hook import H
 from thplab.cpu.list_head import ListHead
 from thplab.cpu.spinlock import IRQ, PLAIN
 from thplab.mm.deferred_split import NoQueue
@@ -36,13 +36,11 @@ def parent_of(path: str) -> str:
     return path.rpartition("/")[0] or "/"
 
 
-class ListLruStates(RuleBasedStateMachine):
+class ListLruStates(OneMachine):
     """Whatever is done to both, they agree."""
 
     def __init__(self) -> None:
-        super().__init__()
-        H.log = {}
-        self.machine = small_machine(None, NODES)
+        super().__init__(small_machine(None, NODES))
         self.shrinker = NoQueue(self.machine)
         self.machine.shrinkers.alloc(self.shrinker)
         self.lru = ListLru(self.machine, True, self.shrinker)
@@ -211,10 +209,7 @@ class ListLruStates(RuleBasedStateMachine):
     @invariant()
     def nobody_complains(self) -> None:
         assert check_list_lru(self.machine, self.lru) == []
-        assert H.log == {}
-
-    def teardown(self) -> None:
-        self.machine.teardown()
+        assert self.machine.log == {}
 
 
 ListLruStates.TestCase.settings = settings(max_examples=100, stateful_step_count=40)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.mm.small import cgroup, halved, small_machine, start, touched
 from thplab.cpu.errors import KernelBug, UseAfterFree
-from thplab.cpu.hook import BOOT_CPU, Watcher, attach, detach
+from thplab.cpu.hook import Watcher, attach, detach
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
 from thplab.mm.gfp import GFP_KERNEL
@@ -144,7 +144,7 @@ def test_lists_move_before_what_is_charged_does() -> None:
             assert info is not None
             order.append(
                 f"lists of the parent: {lists}, objcg is {memcg.objcg.memcg.path}'s, "
-                f"deferred {info.unit[0].read_deferred(self.id)}"
+                f"deferred {info.unit[0].nr_deferred[self.id]}"
             )
 
     machine = Machine([128 << 20] * 2, Recording)
@@ -157,7 +157,7 @@ def test_lists_move_before_what_is_charged_does() -> None:
     assert order == ["lists of the parent: 3, objcg is /a's, deferred 0"]
     info = machine.memcg.root.nodeinfo[0].shrinker_info
     assert info is not None
-    assert info.unit[0].read_deferred(machine.deferred_split.id) == 2
+    assert info.unit[0].nr_deferred[machine.deferred_split.id] == 2
     assert check(machine) == []
 
 
@@ -292,7 +292,7 @@ def test_pinning_tries_again_when_the_cgroup_went_meanwhile() -> None:
                 if self.attempts == 2:
                     obj.memcg = machine.memcg.root
 
-    attach(Moving(), [BOOT_CPU])
+    attach(Moving())
     pinned = machine.charges.get_mem_cgroup_from_folio(folio)
     detach()
     assert pinned is machine.memcg.root

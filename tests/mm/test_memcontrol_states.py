@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from tests.mm.small import MIB
-from thplab.cpu.hook import H
+from tests.mm.states import OneMachine
 from thplab.mm.deferred_split import NoQueue
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
@@ -22,15 +22,13 @@ def above(path: str) -> str:
     return path.rpartition("/")[0] or "/"
 
 
-class TreeStates(RuleBasedStateMachine):
+class TreeStates(OneMachine):
     """Cgroups are made and removed while folios are charged to them and tasks move about."""
 
     reparents = True
 
     def __init__(self) -> None:
-        super().__init__()
-        H.log = {}
-        self.machine = Machine([64 * MIB, 64 * MIB], NoQueue)
+        super().__init__(Machine([64 * MIB, 64 * MIB], NoQueue))
         self.machine.memcg.reparents_lru_folios = self.reparents
         self.tree = self.machine.memcg
         self.paths = ["/"]

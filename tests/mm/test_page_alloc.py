@@ -16,7 +16,7 @@ from tests.mm.small import (
     start,
     touched,
 )
-from thplab.cpu.hook import BOOT_CPU, Watcher, attach, detach
+from thplab.cpu.hook import Watcher, attach, detach
 from thplab.mm.gfp import (
     GFP_DIRECT_RECLAIM,
     GFP_KERNEL,
@@ -222,7 +222,7 @@ def test_a_huge_page_may_wake_kswapd_and_take_what_is_above_the_min_watermark() 
 
 def test_an_allocation_that_fails_by_schedule_fails() -> None:
     machine = small_machine(None)
-    attach(FailingWatcher("folio"), [BOOT_CPU])
+    attach(FailingWatcher("folio"))
     assert machine.pages.alloc_huge(9, 0, None, GFP_DIRECT_RECLAIM) == -1
     assert machine.pages.alloc_huge(9, 0, None, 0) == 0
     detach()

@@ -152,7 +152,7 @@ def test_a_memcg_aware_shrinker_defers_for_each_cgroup(flags: int, nid: int) -> 
     for memcg in (job, machine.memcg.root):
         info = memcg.nodeinfo[nid].shrinker_info
         assert info is not None
-        counts[memcg.path] = info.unit[0].read_deferred(cache.id)
+        counts[memcg.path] = info.unit[0].nr_deferred[cache.id]
     assert counts == {"/job": 50, "/": 12}
     assert [count.value for count in cache.nr_deferred] == [0] * len(cache.nr_deferred)
 
@@ -170,7 +170,7 @@ def test_deferred_counts_are_added_to_the_parents(parent: str) -> None:
     for nid, expected in ((0, 0), (1, 50 + 24)):
         info = above.nodeinfo[nid].shrinker_info
         assert info is not None
-        assert info.unit[0].read_deferred(cache.id) == expected
+        assert info.unit[0].nr_deferred[cache.id] == expected
 
 
 # Who is asked: shrink_slab()

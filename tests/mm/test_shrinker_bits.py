@@ -8,7 +8,7 @@ import pytest
 from tests.mm.cache import AWARE, Cache, ask, registered
 from tests.mm.small import FailingWatcher, cgroup, small_machine
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import BOOT_CPU, Watcher, attach, detach
+from thplab.cpu.hook import Watcher, attach, detach
 from thplab.mm.shrinker import (
     ShrinkControl,
     Shrinker,
@@ -58,7 +58,7 @@ def test_maps_grow_for_the_65th_shrinker_and_keep_what_they_have() -> None:
         machine.shrinkers.set_shrinker_bit(memcg, 0, 64)
         assert machine.shrinkers.test_shrinker_bit(memcg, 0, 64)
     assert machine.shrinkers.test_shrinker_bit(old, 0, 63)
-    assert grown.unit[0].read_deferred(63) == 32
+    assert grown.unit[0].nr_deferred[63] == 32
     machine.shrinkers.shrink_slab(0, old, 0)
     assert (len(caches[63].scans), len(last.scans)) == (1, 1)
 
@@ -135,7 +135,7 @@ def test_who_frees_a_shrinker_waits_for_the_calls_under_way() -> None:
             waited.append(obj)
             cache.refs.put_testzero()
 
-    attach(Ending(), [BOOT_CPU])
+    attach(Ending())
     machine.shrinkers.free(cache)
     detach()
     assert waited == [cache.refs]
@@ -152,7 +152,7 @@ def test_a_shrinker_that_says_it_scanned_nothing_for_ever_is_a_soft_lockup() -> 
 
 def test_no_memory_for_a_shrinker_is_told() -> None:
     machine = small_machine(None)
-    attach(FailingWatcher("shrinker"), [BOOT_CPU])
+    attach(FailingWatcher("shrinker"))
     with pytest.raises(MemoryError, match="cache"):
         machine.shrinkers.alloc(Cache(1))
     detach()

@@ -65,7 +65,7 @@ def test_one_write_is_one_call_without_batches_deferred_counts_or_bits() -> None
     assert shrinker_debugfs_scan(machine, queue, job, 0, 150) == 50
     info = job.nodeinfo[0].shrinker_info
     assert info is not None
-    assert info.unit[0].read_deferred(queue.id) == 0
+    assert info.unit[0].nr_deferred[queue.id] == 0
     assert machine.shrinkers.test_shrinker_bit(job, 0, queue.id)
     assert machine.vmstat.events["slabs_scanned"] == 0
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
 
 from tests.mm.small import small_machine
-from thplab.cpu.hook import H
+from tests.mm.states import OneMachine
 from thplab.mm.shrinker import (
     SHRINK_EMPTY,
     SHRINKER_MEMCG_AWARE,
@@ -42,13 +42,11 @@ class Store(Shrinker):
         return taken
 
 
-class ShrinkerStates(RuleBasedStateMachine):
+class ShrinkerStates(OneMachine):
     """Stores come, go, fill, and are asked; cgroups come and go."""
 
     def __init__(self) -> None:
-        super().__init__()
-        H.log = {}
-        self.machine = small_machine(None, NODES)
+        super().__init__(small_machine(None, NODES))
         self.tree = self.machine.memcg.by_path
         self.paths = ["/"]
         self.stores: dict[int, Store] = {}
@@ -191,11 +189,11 @@ class ShrinkerStates(RuleBasedStateMachine):
                     key = (nid, path, number)
                     bit = self.machine.shrinkers.test_shrinker_bit(memcg, nid, number)
                     assert bit is (key in self.bits), key
-                    kept = info.unit[0].read_deferred(number) if info.unit else 0
+                    kept = info.unit[0].nr_deferred[number] if info.unit else 0
                     assert kept == self.deferred.get(key, 0), key
         for (nid, path, number), count in self.objects.items():
             assert self.stores[number].objects[nid, path] == count
-        assert H.log == {}
+        assert self.machine.log == {}
 
 
 ShrinkerStates.TestCase.settings = settings(max_examples=100, stateful_step_count=40)

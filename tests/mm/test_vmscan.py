@@ -273,8 +273,16 @@ def test_a_request_that_gets_nothing_is_tried_seventeen_times() -> None:
     assert not machine.vmscan.memory_reclaim(job, 1)
     assert len(asked.questions) == 17 * 13 * 2
     asked.questions.clear()
-    assert not machine.vmscan.node_reclaim(0, 1)
+    assert not machine.vmscan.node_reclaim(0, 4)
     assert len(asked.questions) == 17 * 13 * 2, "the root and the cgroup, on one node"
+
+
+def test_a_request_for_less_than_four_pages_of_a_node_is_tried_at_one_priority() -> None:
+    """user_proactive_reclaim() asks for a quarter, and __node_reclaim() has reclaimed 0 at once."""
+    machine = small_machine(None)
+    asked = Asked(machine)
+    assert not machine.vmscan.node_reclaim(0, 3)
+    assert len(asked.questions) == 17
 
 
 @pytest.mark.parametrize(
@@ -296,7 +304,7 @@ def test_asking_for_nothing_is_granted() -> None:
     assert machine.vmscan.node_reclaim(0, 0)
 
 
-def test_swap_and_file_pages_do_not_exist_so_nothing_ever_counts_as_reclaimed() -> None:
+def test_what_a_split_frees_does_not_count_as_reclaimed() -> None:
     """What a split frees is seen by the allocator, not by reclaim."""
     machine = small_machine("list_lru")
     task = start(machine)

@@ -12,7 +12,6 @@ import msgspec
 from thplab import designs
 from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import H, detach
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
@@ -66,7 +65,6 @@ def run(
         observations=[],
         release=msgspec.structs.replace(as_release, design=name),
     )
-    H.log = {}
     machine: Machine | None = None
     # The model keeps no garbage in cycles while it runs, and looking for some takes a fifth of the time.
     collecting = gc.isenabled()
@@ -74,16 +72,15 @@ def run(
     try:
         with _blaming(as_release.design):
             machine = build_machine(scenario.host, queue, as_release)
-        _run_steps(scenario, machine, as_release, result, progress)
+        with machine.entered():
+            _run_steps(scenario, machine, as_release, result, progress)
     finally:
         if machine is not None:
             machine.teardown()
-        # A run that ended in the middle may have left locks held and interrupts off.
-        detach()
         if collecting:
             gc.enable()
     result.warnings.extend(
-        text if times == 1 else f"{text} ({times} times)" for text, times in H.log.items()
+        text if times == 1 else f"{text} ({times} times)" for text, times in machine.log.items()
     )
     return result
 

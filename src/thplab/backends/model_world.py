@@ -12,6 +12,7 @@ from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import Mempolicy
 from thplab.mm.mm_types import Task, Vma
 from thplab.mm.page_counter import PAGE_COUNTER_MAX
+from thplab.mm.vmstat import Counter, counters
 from thplab.observe.machine import observe_machine
 from thplab.releases.release import Release
 from thplab.scenario.errors import ScenarioError
@@ -88,6 +89,15 @@ class ModelWorld:
             return None
         return StepOutcome(step=index, do=kind, text="; ".join(texts), done=done)
 
+    def _forget(self, seen: Observation, section: str, counter: Counter) -> None:
+        """The release does not count this."""
+        tables = [seen.vmstat] if section == "vmstat" else list(seen.mthp.values())
+        for table in tables:
+            table[counter.name] = None
+        seen.missing[f"{section}.{counter.name}"] = (
+            f"Linux {self.release.name} does not count this; {counter.since} brought it"
+        )
+
     def _must_have(self, what: str, since: str) -> None:
         if not self.release.has(since):
             raise NotOffered(f"Linux {self.release.name} has not {what}; {since} brought it")
@@ -154,4 +164,7 @@ class ModelWorld:
     def observe(self, label: str) -> None:
         """Read the model."""
         seen = observe_machine(self.machine, label, self._paths)
+        for section, counter in counters():
+            if not self.release.has(counter.since):
+                self._forget(seen, section, counter)
         self.observations.append(without_figures(seen, self._undone) if self._undone else seen)

@@ -24,7 +24,10 @@ __all__ = ["Column", "Comparison", "Moment", "compare"]
 
 
 class Column(msgspec.Struct, kw_only=True, frozen=True):
-    """One Run: its heading, what it did and complained about, and how the claims fared on it."""
+    """One Run: its heading, what it did and complained about, and how the claims fared on it.
+
+    sees_all: it should have every figure: a Run of the model, as a release that lacks nothing that was used.
+    """
 
     title: str
     backend: str
@@ -34,6 +37,7 @@ class Column(msgspec.Struct, kw_only=True, frozen=True):
     outcomes: tuple[StepOutcome, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    sees_all: bool = False
 
 
 class Moment(msgspec.Struct, kw_only=True, frozen=True):
@@ -52,15 +56,14 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def broken(self) -> bool:
-        """True if a promise was broken: a claim failed, a backend warned, or the model, which should
-        see all that a claim may ask, did not see it although its release has every step.
+        """True if a promise was broken: a claim failed, a backend warned, or a claim asks for a figure
+        that a column should have and has not.
         """
         return any(column.warnings or _broken_claims(column) for column in self.columns)
 
 
 def _broken_claims(column: Column) -> bool:
-    sees_all = column.backend == "model" and all(outcome.done for outcome in column.outcomes)
-    broken = {"failed", "unseen"} if sees_all else {"failed"}
+    broken = {"failed", "unseen"} if column.sees_all else {"failed"}
     return any(result.verdict in broken for result in column.claims)
 
 
@@ -76,6 +79,7 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
             outcomes=tuple(run.outcomes),
             warnings=tuple(run.warnings),
             notes=tuple(run.notes),
+            sees_all=run.backend == "model" and not any(seen.missing for seen in run.observations),
         )
         for run in runs
     )

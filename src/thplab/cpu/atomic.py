@@ -3,16 +3,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from mypy_extensions import i64
 
 from thplab.cpu.hook import H
 from thplab.cpu.ops import ADD, PLAIN_READ, PLAIN_WRITE, READ, RMW, WRITE
 
-__all__ = ["BITS_PER_LONG", "AtomicLong", "Bitmap"]
-
-BITS_PER_LONG: Final[i64] = 64
+__all__ = ["AtomicLong", "Bitmap"]
 
 
 class AtomicLong:

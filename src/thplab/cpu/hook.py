@@ -6,7 +6,8 @@ nobody exploring that costs one compare (`if H.on`). When a :class:`Watcher` is 
 switch to another CPU there, and it hears what the operation did.
 
 `H` holds what a real machine has in registers: which CPU runs this code now. It is the only global
-of the model; all memory is owned by a Machine.
+of the model, and :class:`Entered` sets it for the time of an operation; all memory, the log of
+warnings included, is owned by a Machine.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 __all__ = [
-    "BOOT_CPU",
     "Cpu",
+    "Entered",
     "H",
     "Hook",
     "QuiescentWaiter",
@@ -92,49 +93,66 @@ class Watcher:
         """The model's WARN_ON_ONCE(), VM_WARN_ON() or lockdep_assert fired."""
 
 
-BOOT_CPU: Final = Cpu(0)
-
-
 class Hook:
     """The current CPU, and the watcher if there is one.
 
     Attributes:
         on: whether a watcher is attached.
         watcher: the watcher; a do-nothing one when off.
-        cpu: the CPU that runs the code.
-        cpus: all CPUs of this execution.
-        log: the warnings of this execution, each text once, with how often it came.
+        cpu: the CPU that runs the code; one of nobody's where nothing was entered.
+        cpus: all CPUs that run code of the same machine.
+        log: the warnings, each text once, with how often it came.
     """
 
     def __init__(self) -> None:
         self.on: bool = False
         self.watcher: Watcher = Watcher()
-        self.cpu: Cpu = BOOT_CPU
-        self.cpus: list[Cpu] = [BOOT_CPU]
+        self.cpu: Cpu = Cpu(0)
+        self.cpus: list[Cpu] = [self.cpu]
         self.log: dict[str, int] = {}
 
 
 H: Final = Hook()
 
 
-def attach(watcher: Watcher, cpus: list[Cpu]) -> None:
-    """Have `watcher` asked at each scheduling point; `cpus` are the CPUs of the execution."""
+class Entered:
+    """Has code run on these CPUs, beginning with the first, and its warnings go to this log, inside a `with`.
+
+    What was current before comes back at the end, whatever the code raises. So an exception that leaves
+    interrupts off or a lock held leaves them so on these CPUs alone.
+    """
+
+    def __init__(self, cpus: list[Cpu], log: dict[str, int]) -> None:
+        self.cpus: list[Cpu] = cpus
+        self.log: dict[str, int] = log
+        self.outer_cpu: Cpu = cpus[0]
+        self.outer_cpus: list[Cpu] = cpus
+        self.outer_log: dict[str, int] = log
+
+    def __enter__(self) -> None:
+        self.outer_cpu = H.cpu
+        self.outer_cpus = H.cpus
+        self.outer_log = H.log
+        H.cpu = self.cpus[0]
+        H.cpus = self.cpus
+        H.log = self.log
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        H.cpu = self.outer_cpu
+        H.cpus = self.outer_cpus
+        H.log = self.outer_log
+
+
+def attach(watcher: Watcher) -> None:
+    """Have `watcher` asked at each scheduling point."""
     H.watcher = watcher
-    H.cpus = cpus
-    H.cpu = cpus[0]
     H.on = True
 
 
 def detach() -> None:
-    """Back to one CPU and nobody asking. The boot CPU starts with interrupts on and outside RCU."""
+    """From now on nobody is asked."""
     H.on = False
     H.watcher = Watcher()
-    BOOT_CPU.irqs_on = True
-    BOOT_CPU.in_irq = 0
-    BOOT_CPU.rcu_nesting = 0
-    BOOT_CPU.locks_held = 0
-    H.cpus = [BOOT_CPU]
-    H.cpu = BOOT_CPU
 
 
 def warn_once(text: str) -> None:

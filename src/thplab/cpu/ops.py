@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Codes of the operations that pass a scheduling point.
 
-What two operations on the same object have to do with each other depends on their code alone:
-:func:`is_write` says whether it changes the object. Operations on different objects commute.
+What two operations on the same object have to do with each other depends on their code alone.
+Operations on different objects commute.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from mypy_extensions import i64
 
 __all__ = [
     "ADD",
-    "ALLOC",
     "CHARGE",
     "COMPLETION",
     "FREE",
@@ -42,7 +41,6 @@ __all__ = [
     "UNLINK",
     "UNLOCK",
     "WRITE",
-    "is_write",
 ]
 
 READ: Final[i64] = 1  # READ_ONCE(), atomic_read(), test_bit(), list_empty(); obj: the word's owner
@@ -67,7 +65,6 @@ UNLINK: Final[i64] = 19  # obj: the item
 REF_GET: Final[i64] = 20  # arg: whether it was got
 REF_PUT: Final[i64] = 21  # arg: whether it was the last
 REF_FREEZE: Final[i64] = 22  # arg: whether it was frozen
-ALLOC: Final[i64] = 23  # obj: the new object
 FREE: Final[i64] = 24  # obj: the object
 ADD: Final[i64] = 25  # atomic_add() and its kin without a result: two of them commute
 CHARGE: Final[i64] = 26  # a page counter was changed
@@ -102,7 +99,6 @@ NAMES: Final[dict[int, str]] = {
     20: "try_get",
     21: "put",
     22: "ref_freeze",
-    23: "alloc",
     24: "free",
     25: "atomic_add",
     26: "charge",
@@ -110,17 +106,3 @@ NAMES: Final[dict[int, str]] = {
     28: "interrupt",
     29: "wait_for_completion",
 }
-
-
-def is_write(op: i64) -> bool:
-    """Whether the operation changes its object, so that it does not commute with a read of it."""
-    return not (
-        op == READ
-        or op == PLAIN_READ
-        or op == RCU_LOAD
-        or op == RCU_USE
-        or op == RCU_LOCK
-        or op == RCU_UNLOCK
-        or op == IRQ_OFF
-        or op == IRQ_ON
-    )

@@ -12,7 +12,7 @@ here is safe with any later end.
 
 from __future__ import annotations
 
-from mypy_extensions import i64, mypyc_attr
+from mypy_extensions import mypyc_attr
 
 from thplab.cpu.errors import RcuBug
 from thplab.cpu.hook import Cpu, H, QuiescentWaiter
@@ -136,7 +136,3 @@ class Rcu(QuiescentWaiter):
         self.pending.remove(period)
         if period.head is not None:
             period.head.func()
-
-    def nr_pending(self) -> i64:
-        """Grace periods that have not ended."""
-        return len(self.pending)

@@ -73,6 +73,7 @@ class Execution(Watcher):
         self.failed_check: str = ""
         self.failed_lane: i64 = -1
         self.warnings: list[str] = []
+        self.log: dict[str, int] = {}
         self.fail_lane: i64 = -1
         self.fail_nth: i64 = -1
         self.failed_allocation: str = ""
@@ -182,12 +183,11 @@ class Execution(Watcher):
         self.unwinding = False
         if self.warnings:
             self.warnings = []
-        if H.log:
-            H.log.clear()
+        if self.log:
+            self.log.clear()
         for check in self.checks:
             check.begin()
         H.watcher = self
-        H.cpus = self.cpus
         H.on = True
         self.booting = True
         for position, lane in enumerate(self.lanes):
@@ -227,7 +227,7 @@ class Execution(Watcher):
             raise self.failure
 
     def idle(self) -> None:
-        """All CPUs as after boot, and the first of them current: a world can be built."""
+        """All CPUs as after boot."""
         for cpu in self.cpus:
             cpu.irqs_on = True
             cpu.in_irq = 0
@@ -235,15 +235,13 @@ class Execution(Watcher):
             cpu.rcu_section = 0
             cpu.locks_held = 0
             cpu.waiter = None
-        H.cpus = self.cpus
-        H.cpu = self.cpus[0]
 
     def schedule(self) -> list[int]:
         """The lanes of the steps of the last execution."""
         return [int(self.nodes[step].lane) for step in range(int(self.n))]
 
     def close(self) -> None:
-        """End the greenlets, and leave the model as it is without an explorer. Nothing can be run afterwards."""
+        """End the greenlets, and watch no more. Nothing can be run afterwards."""
         from greenlet import GreenletExit
 
         detach()

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.errors import KernelBug
-from thplab.cpu.hook import H
+from thplab.cpu.hook import Entered, H
 from thplab.explore.checks import name_of
 from thplab.explore.core import COMPLETE, FAILED, Engine
 from thplab.explore.core_check import Case, World
@@ -105,6 +105,11 @@ class Tally:
 def execute(engine: Engine, case: Case, tally: Tally) -> i64:
     """Build a world, run it once, check it, and let it go. Returns the engine's verdict."""
     engine.idle()
+    with Entered(engine.cpus, engine.log):
+        return _execute(engine, case, tally)
+
+
+def _execute(engine: Engine, case: Case, tally: Tally) -> i64:
     world = case.build()
     for check in engine.checks:
         check.world = world

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from thplab.cpu.hook import detach
 from thplab.designs import load
 from thplab.errors import DesignError, InputError
 from thplab.explore.cases.machine_world import MachineCase
@@ -61,8 +60,6 @@ def case_for(name: str, design: str) -> MachineCase:
     try:
         case.build().teardown()
     except Exception as error:
-        # Whatever it held when it raised, the boot CPU holds no more.
-        detach()
         raise DesignError(
             f"design {design}: it raised {type(error).__name__}: {error}, while case {name} was set up"
         ) from error

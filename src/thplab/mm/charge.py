@@ -55,7 +55,7 @@ class Charges:
             if mm is not None and mm.killed:
                 return False
             self.count_event(limited, "max")
-            reclaimed = machine.vmscan.try_to_free_mem_cgroup_pages(limited, nr_pages, gfp, False)
+            reclaimed = machine.vmscan.try_to_free_mem_cgroup_pages(limited, nr_pages)
             if limited.memory.margin() >= nr_pages:
                 continue
             if gfp & GFP_NORETRY:
@@ -72,7 +72,7 @@ class Charges:
                 return False
             retries = MAX_RECLAIM_RETRIES
         if gfp & GFP_DIRECT_RECLAIM:
-            self._reclaim_high(memcg, nr_pages, gfp)
+            self._reclaim_high(memcg, nr_pages)
         return True
 
     def owner_of(self, memcg: MemCgroup, counter: PageCounter) -> MemCgroup:
@@ -84,14 +84,14 @@ class Charges:
             position = position.parent
         raise AssertionError("the counter belongs to no ancestor")
 
-    def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64, gfp: i64) -> None:
+    def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64) -> None:
         """reclaim_high(): each cgroup that is over memory.high gives back what was just charged."""
         position: MemCgroup | None = memcg
         while position is not None:
             if position.memory.usage > position.memory.high:
                 self.count_event(position, "high")
                 self.machine.vmscan.try_to_free_mem_cgroup_pages(
-                    position, max(nr_pages, MEMCG_CHARGE_BATCH), gfp, False
+                    position, max(nr_pages, MEMCG_CHARGE_BATCH)
                 )
             position = position.parent
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from mypy_extensions import i64
 
+from thplab.cpu.hook import Cpu, Entered
 from thplab.cpu.rcu import Rcu
 from thplab.mm.charge import Charges
 from thplab.mm.deferred_split import DeferredSplitQueue, NoQueue
@@ -42,6 +43,8 @@ class Machine:
         distances: node distances; None: 10 and 20.
 
     Attributes:
+        cpus: the one that its code runs on, where no explorer brings more.
+        log: what its kernel complained about, each text once, with how often; see :meth:`entered`.
         nr_nodes: nodes, numbered from 0.
         tasks: living tasks by name, in the order that they began.
     """
@@ -53,6 +56,8 @@ class Machine:
         memcg: str = "on",
         distances: list[list[int]] | None = None,
     ) -> None:
+        self.cpus: list[Cpu] = [Cpu(0)]
+        self.log: dict[str, int] = {}
         self.nr_nodes: i64 = len(sizes)
         self.rcu: Rcu = Rcu()
         self.vmstat: VmStat = VmStat()
@@ -72,9 +77,18 @@ class Machine:
         self.vmscan: Vmscan = Vmscan(self)
         self.oom: Oom = Oom(self)
         self.tasks: dict[str, Task] = {}
-        self.deferred_split: DeferredSplitQueue = NoQueue(self) if design is None else design(self)
-        self.deferred_split.start()
+        with self.entered():
+            self.deferred_split: DeferredSplitQueue = (
+                NoQueue(self) if design is None else design(self)
+            )
+            self.deferred_split.start()
         self.memcg.reparents_lru_folios = self.deferred_split.reparents_lru_folios
+
+    def entered(self) -> Entered:
+        """For a `with` statement: what happens inside happens on this machine's CPU, and what the kernel
+        complains about goes to its log. Two machines that are entered by turns share nothing.
+        """
+        return Entered(self.cpus, self.log)
 
     # Processes
 

@@ -65,7 +65,7 @@ class Migration:
             if not (waiting and self.splits_queued and self._split_and_move(vma, slot, folio, nid)):
                 self.migrate_folio(folio, nid)
         for entry, pages in base:
-            self._move_base(vma, slot, entry, pages, entry.mask & mask, nid)
+            self._move_base(vma, slot, pages, entry.mask & mask, nid)
 
     def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
         """try_split_folio() in migrate_pages_batch(): one that waits to be split is split first.
@@ -96,7 +96,7 @@ class Migration:
             entry = entry.next
         lock.unlock()
         for piece, owner in pieces:
-            self._move_base(vma, slot, piece, owner, piece.mask, nid)
+            self._move_base(vma, slot, owner, piece.mask, nid)
         return True
 
     def migrate_folio(self, src: Folio, nid: i64) -> bool:
@@ -169,9 +169,7 @@ class Migration:
     def _discard(self, dst: Folio) -> None:
         self.machine.lru.folio_put(dst)
 
-    def _move_base(
-        self, vma: Vma, slot: i64, entry: PteMap, owner: BasePages, mask: int, nid: i64
-    ) -> None:
+    def _move_base(self, vma: Vma, slot: i64, owner: BasePages, mask: int, nid: i64) -> None:
         """Base pages, those that this address space alone maps: into new ones on the node."""
         machine = self.machine
         if owner.more_mapped:

@@ -199,15 +199,16 @@ class PageAllocator:
             if not gfp & GFP_DIRECT_RECLAIM:
                 return -1, 0
             self.machine.vmstat.count(ALLOCSTALL_NORMAL)
-            progress = self.machine.vmscan.try_to_free_pages(nid, nodemask)
+            self.machine.vmscan.try_to_free_pages(nid, nodemask)
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:
                 return taken
             # __alloc_pages_may_oom(): nobody is killed for a node that need not be the one.
             if gfp & (GFP_NORETRY | GFP_THISNODE):
                 return -1, 0
-            # should_reclaim_retry(): nothing was reclaimed, and what is free does not reach the min watermark.
-            if not progress and not self.machine.oom.out_of_memory(nodemask):
+            # should_reclaim_retry(): what is free does not reach the min watermark, and no LRU page could
+            # be reclaimed. Progress of shrinkers counts for nothing there.
+            if not self.machine.oom.out_of_memory(nodemask):
                 return -1, 0
 
     def _take_base(

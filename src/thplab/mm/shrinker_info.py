@@ -9,7 +9,7 @@ from mypy_extensions import i64
 
 from thplab.cpu.atomic import Bitmap
 from thplab.cpu.hook import H
-from thplab.cpu.ops import ADD, READ, RMW
+from thplab.cpu.ops import ADD, RMW
 from thplab.cpu.rcu import RcuHead
 
 __all__ = ["SHRINKER_UNIT_BITS", "ShrinkerInfo", "ShrinkerUnit"]
@@ -37,12 +37,6 @@ class ShrinkerUnit(Bitmap):
         if H.on:
             H.watcher.point(ADD, self)
         self.nr_deferred[offset] += count
-
-    def read_deferred(self, offset: i64) -> i64:
-        """The deferred count."""
-        if H.on:
-            H.watcher.point(READ, self)
-        return self.nr_deferred[offset]
 
 
 class ShrinkerInfo(RcuHead):

@@ -3,7 +3,8 @@
 
 There is no swap and there are no file pages here: what reclaim can free is what shrinkers free. A
 split gives memory back but does not count as reclaimed, as on a real kernel; the allocator sees
-the free memory when it looks again.
+the free memory when it looks again. A shrinker whose objects lie in pages of their own says with
+:meth:`Vmscan.mm_account_reclaimed_pages` how many of those went.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from thplab.cpu.errors import KernelBug
+from thplab.cpu.hook import H, warn_once
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.shrinker import DEF_PRIORITY
+from thplab.mm.shrinker import DEF_PRIORITY, SOFT_LOCKUP
 from thplab.mm.vmstat import (
     PAGEOUTRUN,
 )
@@ -21,10 +24,17 @@ from thplab.mm.vmstat import (
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["MAX_RECLAIM_RETRIES", "SWAP_CLUSTER_MAX", "ScanControl", "Vmscan"]
+__all__ = ["MAX_RECLAIM_RETRIES", "SWAP_CLUSTER_MAX", "ReclaimState", "ScanControl", "Vmscan"]
 
 SWAP_CLUSTER_MAX: Final[i64] = 32
 MAX_RECLAIM_RETRIES: Final[i64] = 16
+
+
+class ReclaimState:
+    """struct reclaim_state: base pages that one reclaim has freed in other ways than from LRU lists."""
+
+    def __init__(self) -> None:
+        self.reclaimed: i64 = 0
 
 
 class ScanControl:
@@ -34,7 +44,8 @@ class ScanControl:
         target: the cgroup at whose limit, or on whose request, it runs; None: the whole machine.
         nr_to_reclaim, nr_reclaimed: base pages.
         memcg_low_reclaim: memory.low is no protection any more.
-        memcg_low_skipped: some cgroup was spared for its memory.low.
+        memcg_low_skipped: some cgroup was spared because of its memory.low.
+        reclaim_state: what shrinkers have freed and nr_reclaimed does not have yet.
     """
 
     def __init__(self, target: MemCgroup | None, nr_to_reclaim: i64) -> None:
@@ -44,6 +55,7 @@ class ScanControl:
         self.priority: i64 = DEF_PRIORITY
         self.memcg_low_reclaim: bool = False
         self.memcg_low_skipped: bool = False
+        self.reclaim_state: ReclaimState = ReclaimState()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -52,8 +64,55 @@ class Vmscan:
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        # current->reclaim_state, by the number of the CPU that reclaims.
+        self.reclaim_states: dict[int, ReclaimState] = {}
+
+    # What is freed outside of LRU lists
+
+    def set_task_reclaim_state(self, state: ReclaimState | None) -> None:
+        """set_task_reclaim_state(): a reclaim begins on this CPU, or (None) it ends."""
+        number = int(H.cpu.number)
+        if state is None:
+            del self.reclaim_states[number]
+            return
+        if number in self.reclaim_states:
+            warn_once("WARNING: set_task_reclaim_state(): a reclaim began inside a reclaim")
+        self.reclaim_states[number] = state
+
+    def mm_account_reclaimed_pages(self, pages: i64) -> None:
+        """mm_account_reclaimed_pages(): a shrinker's objects are gone, and with them base pages of their own.
+
+        The kernel's slab allocator calls it when it frees a page (include/linux/swap.h); here a
+        shrinker's scan_objects() does. Outside of reclaim it says nothing to anybody.
+        """
+        state = self.reclaim_states.get(int(H.cpu.number))
+        if state is not None:
+            state.reclaimed += pages
+
+    def flush_reclaim_state(self, sc: ScanControl) -> None:
+        """flush_reclaim_state(): such pages are progress for reclaim of the whole machine, or of the root.
+
+        For any other cgroup they are not, since 6.4: nobody knows whose the other objects of a
+        page were. So memory.reclaim of a cgroup says -EAGAIN when nothing but slab was freed.
+        """
+        if sc.target is None or sc.target is self.machine.memcg.root:
+            sc.nr_reclaimed += sc.reclaim_state.reclaimed
+            sc.reclaim_state.reclaimed = 0
+
+    # One node
 
     def shrink_node(self, nid: i64, sc: ScanControl) -> None:
+        """shrink_node(): one round of reclaim on a node; progress may revive a kswapd that had given up."""
+        before = sc.nr_reclaimed
+        self._shrink_node_memcgs(nid, sc)
+        self.flush_reclaim_state(sc)
+        if sc.nr_reclaimed != before:
+            # kswapd_try_clear_hopeless()
+            node = self.machine.pages.nodes[nid]
+            if node.free >= node.wmark_high:
+                node.kswapd_failures = 0
+
+    def _shrink_node_memcgs(self, nid: i64, sc: ScanControl) -> None:
         """shrink_node_memcgs(): each cgroup below the target gives from this node, unless protected."""
         tree = self.machine.memcg
         shrinkers = self.machine.shrinkers
@@ -62,7 +121,7 @@ class Vmscan:
             return
         target = sc.target if sc.target is not None else tree.root
         for memcg in tree.iterate(target):
-            # mem_cgroup_iter(): the cgroup at hand is referenced; one that is gone by now is passed over.
+            # mem_cgroup_iter(): the cgroup at hand is referenced; one that is gone by now is skipped.
             if not memcg.css_tryget():
                 continue
             if not self.protected(memcg, target, sc):
@@ -92,14 +151,18 @@ class Vmscan:
         Returns:
             Base pages reclaimed, splits not counted.
         """
-        return self._do_try_to_free_pages(ScanControl(None, SWAP_CLUSTER_MAX), nid, nodemask)
+        return self._accounted(ScanControl(None, SWAP_CLUSTER_MAX), nid, nodemask)
 
-    def try_to_free_mem_cgroup_pages(
-        self, memcg: MemCgroup, nr_pages: i64, gfp: i64, proactive: bool
-    ) -> i64:
+    def try_to_free_mem_cgroup_pages(self, memcg: MemCgroup, nr_pages: i64) -> i64:
         """try_to_free_mem_cgroup_pages(): at a limit, or for memory.reclaim; on every node."""
         sc = ScanControl(memcg, max(nr_pages, SWAP_CLUSTER_MAX))
-        return self._do_try_to_free_pages(sc, 0, None)
+        return self._accounted(sc, 0, None)
+
+    def _accounted(self, sc: ScanControl, nid: i64, nodemask: list[int] | None) -> i64:
+        self.set_task_reclaim_state(sc.reclaim_state)
+        reclaimed = self._do_try_to_free_pages(sc, nid, nodemask)
+        self.set_task_reclaim_state(None)
+        return reclaimed
 
     def _do_try_to_free_pages(self, sc: ScanControl, nid: i64, nodemask: list[int] | None) -> i64:
         """do_try_to_free_pages(): harder and harder, to priority 0; at last without regard to memory.low."""
@@ -132,28 +195,58 @@ class Vmscan:
         node = self.machine.pages.nodes[nid]
         self.machine.vmstat.count(PAGEOUTRUN)
         sc = ScanControl(None, max(node.wmark_high, SWAP_CLUSTER_MAX))
-        while True:
-            while sc.priority >= 1:
-                if node.free >= node.wmark_high:
-                    return
-                self.shrink_node(nid, sc)
-                sc.priority -= 1
-            if sc.nr_reclaimed or not sc.memcg_low_skipped or sc.memcg_low_reclaim:
-                break
-            sc.priority = DEF_PRIORITY
+        self.set_task_reclaim_state(sc.reclaim_state)
+        balanced = self._shrink_until_balanced(nid, sc)
+        if not balanced and not sc.nr_reclaimed and sc.memcg_low_skipped:
             sc.memcg_low_reclaim = True
-            sc.memcg_low_skipped = False
-        if not sc.nr_reclaimed:
+            balanced = self._shrink_until_balanced(nid, sc)
+        self.set_task_reclaim_state(None)
+        if not balanced and not sc.nr_reclaimed:
             node.kswapd_failures += 1
+
+    def _shrink_until_balanced(self, nid: i64, sc: ScanControl) -> bool:
+        """Part of balance_pgdat(): its loop over the priorities. Whether the node is balanced."""
+        node = self.machine.pages.nodes[nid]
+        sc.priority = DEF_PRIORITY
+        rounds: i64 = 0
+        while sc.priority >= 1:
+            if node.free >= node.wmark_high:
+                return True
+            before = sc.nr_reclaimed
+            self.shrink_node(nid, sc)
+            # kswapd_shrink_node(): a round that reclaimed enough is repeated at its priority.
+            if sc.nr_reclaimed - before < sc.nr_to_reclaim:
+                sc.priority -= 1
+            rounds += 1
+            if rounds == SOFT_LOCKUP:
+                raise KernelBug(
+                    f"BUG: soft lockup: shrinkers told kswapd{nid} in {SOFT_LOCKUP} rounds that pages "
+                    "were reclaimed, and the node has no more free memory for it"
+                )
+        return False
 
     # On request
 
     def memory_reclaim(self, memcg: MemCgroup, nr_pages: i64) -> bool:
-        """A write to memory.reclaim (user_proactive_reclaim()): False is -EAGAIN, not all was reclaimed."""
+        """A write to memory.reclaim: False is -EAGAIN, not all was reclaimed (user_proactive_reclaim())."""
+        return self._user_proactive_reclaim(memcg, 0, nr_pages)
+
+    def node_reclaim(self, nid: i64, nr_pages: i64) -> bool:
+        """A write to a node's reclaim file: False is -EAGAIN (user_proactive_reclaim())."""
+        return self._user_proactive_reclaim(None, nid, nr_pages)
+
+    def _user_proactive_reclaim(self, memcg: MemCgroup | None, nid: i64, nr_pages: i64) -> bool:
+        """user_proactive_reclaim(): a quarter of what is left each time, until all is reclaimed, or
+        until it has found nothing for the 17th time.
+        """
         reclaimed: i64 = 0
         retries = MAX_RECLAIM_RETRIES
         while reclaimed < nr_pages:
-            got = self.try_to_free_mem_cgroup_pages(memcg, nr_pages - reclaimed, 0, True)
+            batch = (nr_pages - reclaimed) // 4
+            if memcg is not None:
+                got = self.try_to_free_mem_cgroup_pages(memcg, batch)
+            else:
+                got = self._node_reclaim(nid, batch)
             if not got:
                 if retries == 0:
                     return False
@@ -161,18 +254,14 @@ class Vmscan:
             reclaimed += got
         return True
 
-    def node_reclaim(self, nid: i64, nr_pages: i64) -> bool:
-        """A write to a node's reclaim file: False is -EAGAIN (user_proactive_reclaim(), __node_reclaim())."""
-        reclaimed: i64 = 0
-        retries = MAX_RECLAIM_RETRIES
-        while reclaimed < nr_pages:
-            sc = ScanControl(None, max(nr_pages - reclaimed, SWAP_CLUSTER_MAX))
-            while sc.priority >= 0 and sc.nr_reclaimed < sc.nr_to_reclaim:
-                self.shrink_node(nid, sc)
-                sc.priority -= 1
-            if not sc.nr_reclaimed:
-                if retries == 0:
-                    return False
-                retries -= 1
-            reclaimed += sc.nr_reclaimed
-        return True
+    def _node_reclaim(self, nid: i64, nr_pages: i64) -> i64:
+        """__node_reclaim(): one node, harder and harder. Returns base pages reclaimed, splits not counted."""
+        sc = ScanControl(None, max(nr_pages, SWAP_CLUSTER_MAX))
+        self.set_task_reclaim_state(sc.reclaim_state)
+        while True:
+            self.shrink_node(nid, sc)
+            sc.priority -= 1
+            if sc.nr_reclaimed >= nr_pages or sc.priority < 0:
+                break
+        self.set_task_reclaim_state(None)
+        return sc.nr_reclaimed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's counters under the kernel's names (mm/vmstat.c; include/linux/huge_mm.h, enum mthp_stat_item, 7.2)."""
+"""The kernel's counters under the kernel's names (mm/vmstat.c; include/linux/huge_mm.h, 7.2)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from thplab.mm.geometry import NR_ORDERS, PAGE_SIZE
 
 __all__ = [
     "ALLOCSTALL_NORMAL",
-    "MTHP_STATS",
     "MTHP_STAT_ANON_FAULT_ALLOC",
     "MTHP_STAT_ANON_FAULT_FALLBACK",
     "MTHP_STAT_ANON_FAULT_FALLBACK_CHARGE",
@@ -36,70 +35,69 @@ __all__ = [
     "THP_SPLIT_PAGE_FAILED",
     "THP_SPLIT_PMD",
     "THP_UNDERUSED_SPLIT_PAGE",
-    "VM_EVENTS",
+    "Counter",
     "VmStat",
+    "counters",
     "mthp_size_name",
 ]
 
-# enum vm_event_item, as far as the model has it: the place of each in VM_EVENTS.
-ALLOCSTALL_NORMAL: Final[i64] = 0
-OOM_KILL: Final[i64] = 1
-PAGEOUTRUN: Final[i64] = 2
-SLABS_SCANNED: Final[i64] = 3
-THP_COLLAPSE_ALLOC: Final[i64] = 4
-THP_COLLAPSE_ALLOC_FAILED: Final[i64] = 5
-THP_DEFERRED_SPLIT_PAGE: Final[i64] = 6
-THP_FAULT_ALLOC: Final[i64] = 7
-THP_FAULT_FALLBACK: Final[i64] = 8
-THP_FAULT_FALLBACK_CHARGE: Final[i64] = 9
-THP_MIGRATION_FAIL: Final[i64] = 10
-THP_MIGRATION_SPLIT: Final[i64] = 11
-THP_MIGRATION_SUCCESS: Final[i64] = 12
-THP_SPLIT_PAGE: Final[i64] = 13
-THP_SPLIT_PAGE_FAILED: Final[i64] = 14
-THP_SPLIT_PMD: Final[i64] = 15
-THP_UNDERUSED_SPLIT_PAGE: Final[i64] = 16
 
-VM_EVENTS: Final = (
-    "allocstall_normal",
-    "oom_kill",
-    "pageoutrun",
-    "slabs_scanned",
-    "thp_collapse_alloc",
-    "thp_collapse_alloc_failed",
-    "thp_deferred_split_page",
-    "thp_fault_alloc",
-    "thp_fault_fallback",
-    "thp_fault_fallback_charge",
-    "thp_migration_fail",
-    "thp_migration_split",
-    "thp_migration_success",
-    "thp_split_page",
-    "thp_split_page_failed",
-    "thp_split_pmd",
-    "thp_underused_split_page",
-)
+class Counter:
+    """A counter of the kernel.
 
-# enum mthp_stat_item: the place of each in MTHP_STATS.
-MTHP_STAT_ANON_FAULT_ALLOC: Final[i64] = 0
-MTHP_STAT_ANON_FAULT_FALLBACK: Final[i64] = 1
-MTHP_STAT_ANON_FAULT_FALLBACK_CHARGE: Final[i64] = 2
-MTHP_STAT_NR_ANON: Final[i64] = 3
-MTHP_STAT_NR_ANON_PARTIALLY_MAPPED: Final[i64] = 4
-MTHP_STAT_SPLIT: Final[i64] = 5
-MTHP_STAT_SPLIT_DEFERRED: Final[i64] = 6
-MTHP_STAT_SPLIT_FAILED: Final[i64] = 7
+    Attributes:
+        name: the kernel's. since: the release that brought it. meaning: what it counts.
+        place: among the counters of its kind.
+    """
 
-MTHP_STATS: Final = (
-    "anon_fault_alloc",
-    "anon_fault_fallback",
-    "anon_fault_fallback_charge",
-    "nr_anon",
-    "nr_anon_partially_mapped",
-    "split",
-    "split_deferred",
-    "split_failed",
-)
+    def __init__(self, kind: list[Counter], name: str, since: str, meaning: str) -> None:
+        self.name: str = name
+        self.since: str = since
+        self.meaning: str = meaning
+        self.place: i64 = len(kind)
+        kind.append(self)
+
+
+# One row each.
+# fmt: off
+_E: Final[list[Counter]] = []
+"""enum vm_event_item, as far as the model has it: lines of /proc/vmstat."""
+
+ALLOCSTALL_NORMAL: Final = Counter(_E, "allocstall_normal", "4.8", "allocations that had to reclaim memory themselves")
+OOM_KILL: Final = Counter(_E, "oom_kill", "4.13", "tasks that the OOM killer killed")
+PAGEOUTRUN: Final = Counter(_E, "pageoutrun", "2.6", "runs of kswapd")
+SLABS_SCANNED: Final = Counter(_E, "slabs_scanned", "2.6", "objects that shrinkers were asked to visit")
+THP_COLLAPSE_ALLOC: Final = Counter(_E, "thp_collapse_alloc", "2.6.39", "huge pages allocated to collapse base pages into")
+THP_COLLAPSE_ALLOC_FAILED: Final = Counter(_E, "thp_collapse_alloc_failed", "2.6.39", "collapses that found no free huge page")
+THP_DEFERRED_SPLIT_PAGE: Final = Counter(_E, "thp_deferred_split_page", "4.5", "huge pages queued because they became partially mapped")
+THP_FAULT_ALLOC: Final = Counter(_E, "thp_fault_alloc", "2.6.39", "faults that got a huge page")
+THP_FAULT_FALLBACK: Final = Counter(_E, "thp_fault_fallback", "2.6.39", "faults that wanted a huge page and got a base page")
+THP_FAULT_FALLBACK_CHARGE: Final = Counter(_E, "thp_fault_fallback_charge", "5.8", "of these, those whose cgroup had no room for a huge page")
+THP_MIGRATION_FAIL: Final = Counter(_E, "thp_migration_fail", "5.9", "huge pages that could not move to another node whole")
+THP_MIGRATION_SPLIT: Final = Counter(_E, "thp_migration_split", "5.9", "of these, those that were split, and moved in pieces")
+THP_MIGRATION_SUCCESS: Final = Counter(_E, "thp_migration_success", "5.9", "huge pages that moved to another node whole")
+THP_SPLIT_PAGE: Final = Counter(_E, "thp_split_page", "4.5", "huge pages split into base pages")
+THP_SPLIT_PAGE_FAILED: Final = Counter(_E, "thp_split_page_failed", "4.5", "splits that failed because the huge page was in use")
+THP_SPLIT_PMD: Final = Counter(_E, "thp_split_pmd", "4.5", "PMD entries replaced by 512 page table entries")
+THP_UNDERUSED_SPLIT_PAGE: Final = Counter(_E, "thp_underused_split_page", "6.12", "huge pages split because most of their pages held only zeros")
+
+_M: Final[list[Counter]] = []
+"""enum mthp_stat_item, as far as the model has it: files of hugepages-<size>kB/stats/."""
+
+MTHP_STAT_ANON_FAULT_ALLOC: Final = Counter(_M, "anon_fault_alloc", "6.10", "faults that got a folio of this size")
+MTHP_STAT_ANON_FAULT_FALLBACK: Final = Counter(_M, "anon_fault_fallback", "6.10", "faults that wanted this size and got a smaller one")
+MTHP_STAT_ANON_FAULT_FALLBACK_CHARGE: Final = Counter(_M, "anon_fault_fallback_charge", "6.10", "of these, those whose cgroup had no room for this size")
+MTHP_STAT_NR_ANON: Final = Counter(_M, "nr_anon", "6.12", "anonymous folios of this size that there are")
+MTHP_STAT_NR_ANON_PARTIALLY_MAPPED: Final = Counter(_M, "nr_anon_partially_mapped", "6.12", "of these, those flagged as partially mapped")
+MTHP_STAT_SPLIT: Final = Counter(_M, "split", "6.11", "folios of this size that were split")
+MTHP_STAT_SPLIT_DEFERRED: Final = Counter(_M, "split_deferred", "6.11", "folios of this size queued because they became partially mapped")
+MTHP_STAT_SPLIT_FAILED: Final = Counter(_M, "split_failed", "6.11", "splits that failed because the folio was in use")
+# fmt: on
+
+
+def counters() -> list[tuple[str, Counter]]:
+    """Each counter with its kind, as a path of figures begins: "vmstat" or "mthp"."""
+    return [("vmstat", counter) for counter in _E] + [("mthp", counter) for counter in _M]
 
 
 def mthp_size_name(order: i64) -> str:
@@ -107,8 +105,8 @@ def mthp_size_name(order: i64) -> str:
     return f"{(PAGE_SIZE << order) // 1024}kB"
 
 
-class _Counter:
-    """A boxed counter: a store into it is cheaper than one into a list of numbers."""
+class _Count:
+    """A boxed number: a store into it is cheaper than one into a list of numbers."""
 
     def __init__(self) -> None:
         self.value: i64 = 0
@@ -121,28 +119,23 @@ class VmStat:
     """
 
     def __init__(self) -> None:
-        self._events: list[_Counter] = [_Counter() for _ in VM_EVENTS]
-        self._mthp: list[list[_Counter]] = [
-            [_Counter() for _ in MTHP_STATS] for _ in range(NR_ORDERS)
-        ]
+        self._events: list[_Count] = [_Count() for _ in _E]
+        self._mthp: list[list[_Count]] = [[_Count() for _ in _M] for _ in range(NR_ORDERS)]
 
-    def count(self, event: i64, delta: i64 = 1) -> None:
+    def count(self, event: Counter, delta: i64 = 1) -> None:
         """count_vm_event(), count_vm_events()."""
-        self._events[event].value += delta
+        self._events[event.place].value += delta
 
-    def mod_mthp(self, order: i64, item: i64, delta: i64) -> None:
+    def mod_mthp(self, order: i64, item: Counter, delta: i64) -> None:
         """count_mthp_stat(), mod_mthp_stat()."""
-        self._mthp[order][item].value += delta
+        self._mthp[order][item.place].value += delta
 
     @property
     def events(self) -> dict[str, int]:
         """The events by name."""
-        return {name: self._events[place].value for place, name in enumerate(VM_EVENTS)}
+        return {event.name: self._events[event.place].value for event in _E}
 
     @property
     def mthp(self) -> list[dict[str, int]]:
         """By order, the counters of that size by name."""
-        return [
-            {name: counters[place].value for place, name in enumerate(MTHP_STATS)}
-            for counters in self._mthp
-        ]
+        return [{item.name: counts[item.place].value for item in _M} for counts in self._mthp]

@@ -251,5 +251,6 @@ class MachineCase(Case):
         assert design is not None, "choose a design with on()"
         assert not H.on
         world = MachineWorld(design, self.boot, self.nodes)
-        world.lanes = self.setup(world)
+        with world.machine.entered():
+            world.lanes = self.setup(world)
         return world
