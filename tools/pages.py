@@ -27,7 +27,15 @@ COMMAND = "make pages"
 PAGES: dict[str, str] = {}
 
 BLOCKS = {
+    "counters": "reference:counter_table",
+    "designs": "reference:design_table",
+    "differences": "reference:difference_table",
+    "figures": "reference:figure_table",
     "make-targets": "make_targets:table",
+    "parts": "reference:part_table",
+    "releases": "reference:release_table",
+    "steps": "reference:step_table",
+    "tunables": "reference:tunable_table",
 }
 
 MARKER = re.compile(r"^[ \t]*<!--\s*(?:generated|end of)\b.*$", re.MULTILINE)
