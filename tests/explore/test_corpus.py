@@ -70,7 +70,7 @@ def test_the_shortest_schedule_gives_the_same_trace_twice(number: str) -> None:
     assert result.broken.failure is not None
     assert result.shortest.preemptions <= result.broken.failure.preemptions
     # report() runs the schedule twice, and complains about a difference.
-    shown = report(bug.broken, "", result.shortest, shrink=False)
+    shown = report(bug.broken, result.shortest, shrink=False)
     assert len(shown.trace.steps) == len(result.shortest.schedule)
 
 

@@ -87,5 +87,5 @@ def _show(number: str) -> int:
     if result.shortest is None:
         print("NOT FOUND")
         return 1
-    print(show_report(report(bug.broken, "", result.shortest, shrink=False)))
+    print(show_report(report(bug.broken, result.shortest, shrink=False)))
     return 0

@@ -94,8 +94,8 @@ def execute(options: argparse.Namespace) -> int:
         )
     status = 0
     for case in cases:
-        verdict = _search(case, design, options)
-        status = max(status, _show(case, design, verdict, trace=not options.no_trace))
+        verdict = _search(case, options)
+        status = max(status, _show(case, verdict, trace=not options.no_trace))
     return status
 
 
@@ -116,14 +116,14 @@ def _cases(names: list[str], design: str) -> list[MachineCase]:
     return [case_for(name, design) for name in names or [case.name for case in CASES]]
 
 
-def _search(case: MachineCase, design: str, options: argparse.Namespace) -> Verdict:
+def _search(case: MachineCase, options: argparse.Namespace) -> Verdict:
     from thplab.explore.verdict import Budget
 
     budget = Budget(options.executions, options.seconds)
     if options.strategy == "exhaustive" and options.jobs > 1:
         from thplab.explore.strategies.shared import Shared
 
-        return Shared(options.bound, design, options.jobs).search(case, budget)
+        return Shared(options.bound, options.jobs).search(case, budget)
     return _strategy(options).search(case, budget)
 
 
@@ -140,11 +140,10 @@ def _strategy(options: argparse.Namespace) -> Strategy:
         options.bound,
         hash_states=options.states,
         checkpoint=options.checkpoint,
-        design=options.design or "list_lru",
     )
 
 
-def _show(case: MachineCase, design: str, verdict: Verdict, *, trace: bool) -> int:
+def _show(case: MachineCase, verdict: Verdict, *, trace: bool) -> int:
     failure = verdict.failure
     line = f"{case.name}: {verdict.executions} executions in {verdict.seconds:.1f} s"
     if failure is None:
@@ -154,7 +153,7 @@ def _show(case: MachineCase, design: str, verdict: Verdict, *, trace: bool) -> i
     from thplab.explore.session import report
     from thplab.explore.show import show_report
 
-    print(show_report(report(case, design, failure), trace=trace))
+    print(show_report(report(case, failure), trace=trace))
     return 1
 
 

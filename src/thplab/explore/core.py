@@ -165,6 +165,14 @@ class Engine(Execution):
 
     # Steps
 
+    def plan(self, schedule: list[int]) -> None:
+        """Have the next execution follow the schedule, and go on by itself after its end."""
+        self.nodes = [Node(len(self.lanes)) for _ in schedule]
+        for step in range(len(schedule)):
+            self.nodes[step].lane = schedule[step]
+        self.planned = len(schedule)
+        self.known = 0
+
     def choose(self) -> i64:
         """The lane that makes the next step, or -1: the execution is over (see :attr:`ended`)."""
         n = self.n
@@ -243,9 +251,22 @@ class Engine(Execution):
             chosen += 1
         return chosen
 
+    # What a strategy overrides
+
     def pick(self, step: i64, previous: i64, enabled: i64) -> i64:
         """For strategies that decide at each step (with `driven`): one of the lanes of the mask."""
         raise NotImplementedError
+
+    def learn(self) -> None:
+        """Note what the last execution has shown."""
+
+    def advance(self) -> bool:
+        """Plan the next execution. False: there is none."""
+        return False
+
+    def trace_hash(self) -> int:
+        """A hash that equivalent executions share; without a reduction each is only like itself."""
+        return hash(tuple(self.schedule()))
 
     def _falls_asleep(self, node: Node) -> i64:
         """The lanes that sleep after the alternative at `node`; see core_reduce."""

@@ -89,6 +89,8 @@ class Case:
 
     Attributes:
         name: as on the command line.
+        design_name: the design as --design names it; "" where the case has its own, None where a class
+            without a name was given.
         cpus: how many CPUs its world has programs for.
         handlers: the number of the CPU of each interrupt handler.
         max_steps: an execution that is longer than this is a livelock.
@@ -96,6 +98,7 @@ class Case:
 
     def __init__(self, name: str, cpus: i64) -> None:
         self.name: str = name
+        self.design_name: str | None = ""
         self.cpus: i64 = cpus
         self.handlers: list[int] = []
         self.max_steps: i64 = 2000

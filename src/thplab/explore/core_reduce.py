@@ -37,7 +37,7 @@ from thplab.cpu.ops import (
     WRITE,
 )
 from thplab.explore.core import Engine
-from thplab.explore.core_check import Check
+from thplab.explore.core_check import Case, Check
 from thplab.explore.core_step import Lane, Node, dependent, effect
 
 __all__ = ["NO_BOUND", "Reduction"]
@@ -70,21 +70,15 @@ class Reduction(Engine):
     Attributes:
         bound: how many preemptions an execution may have.
         reduce: False searches every schedule within the bound (the figures to compare with).
-        hashes: trace_hash() will be asked for.
         floor: steps above which nothing is tried: the search of one subtree.
-        pruned: an alternative was left out for the bound alone.
         escaped: backtrack points above the floor, as (step, mask of lanes).
     """
 
-    def __init__(
-        self, cpus: i64, handlers: list[int], checks: list[Check], max_steps: i64, bound: i64
-    ) -> None:
-        super().__init__(cpus, handlers, checks, max_steps)
+    def __init__(self, case: Case, checks: list[Check], bound: i64) -> None:
+        super().__init__(case, checks)
         self.bound = bound
         self.reduce: bool = True
-        self.hashes: bool = False
         self.floor: i64 = 0
-        self.pruned: bool = False
         self.escaped: dict[int, int] = {}
         self.events: dict[object, list[int]] = {}
         self.nothing: list[int] = [0] * len(self.lanes)

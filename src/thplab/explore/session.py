@@ -57,7 +57,7 @@ def case_for(name: str, design: str) -> MachineCase:
     if any(bug.id == number for bug in CORPUS):
         bug = bug_named(number)
         return bug.fixed if name.lower().endswith("-fixed") else bug.broken
-    case = case_named(name).on(load(design))
+    case = case_named(name).on(load(design), design)
     try:
         case.build().teardown()
     except Exception as error:
@@ -69,7 +69,7 @@ def case_for(name: str, design: str) -> MachineCase:
     return case
 
 
-def report(case: MachineCase, design: str, failure: Failure, *, shrink: bool = True) -> Report:
+def report(case: MachineCase, failure: Failure, *, shrink: bool = True) -> Report:
     """The shortest form of a failure, run twice more: the same schedule must give the same trace.
 
     Raises:
@@ -89,7 +89,7 @@ def report(case: MachineCase, design: str, failure: Failure, *, shrink: bool = T
             f"case {case.name}: it is not deterministic: one schedule took {len(first.steps)} and then "
             f"{len(second.steps)} steps"
         )
-    return Report(case, best, encode(case, design, best), first)
+    return Report(case, best, encode(case, best), first)
 
 
 def replay(text: str, name: str | None, design: str | None) -> Report | None:
@@ -111,4 +111,4 @@ def replay(text: str, name: str | None, design: str | None) -> Report | None:
     verdict = Replay(recording.schedule, recording.fault).search(case, Budget())
     if verdict.failure is None:
         return None
-    return report(case, recording.design, verdict.failure, shrink=False)
+    return report(case, verdict.failure, shrink=False)

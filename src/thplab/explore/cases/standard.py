@@ -7,16 +7,12 @@ code has had; a third CPU is there where three parties are needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from thplab.errors import InputError
-from thplab.explore.cases.machine_world import MachineCase, MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineCase, MachineWorld
 from thplab.mm.folio import FULL_MASK
 from thplab.mm.shrinker import SHRINKER_MEMCG_AWARE, SHRINKER_NUMA_AWARE, ShrinkControl, Shrinker
 
 __all__ = ["CASES", "case_named"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 def _add_offline(world: MachineWorld) -> Lanes:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.corpus.bug import Bug, bug
 from thplab.explore.corpus.mutants_list_lru import (
     ListLruB18,
@@ -20,8 +20,6 @@ from thplab.explore.corpus.mutants_list_lru import (
 from thplab.mm.list_lru import LRU_STOP, Isolate, ListLru, ListLruOne
 
 __all__ = ["BUGS"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 class _StopAtFirst(Isolate):

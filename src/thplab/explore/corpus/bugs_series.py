@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.cases.standard import case_named
 from thplab.explore.corpus.bug import Bug, bug, promise
 from thplab.explore.corpus.mutants_series import (
@@ -42,8 +42,6 @@ from thplab.mm.mm_struct import Vma
 from thplab.mm.vmscan import ScanControl
 
 __all__ = ["BUGS"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 def charged_folio(world: MachineWorld, order: int, flags: int) -> Folio:
