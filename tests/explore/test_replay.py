@@ -22,7 +22,7 @@ from thplab.explore.verdict import Budget
 
 
 def found(number: str) -> Failure:
-    failure = search_bug(bug_named(number)).shortest
+    failure = search_bug(bug_named(number)).broken.shortest
     assert failure is not None
     return failure
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from thplab.errors import DesignError
 from thplab.mm.deferred_split import DeferredSplitQueue
 
-__all__ = ["DeferredSplitQueue", "load", "names"]
+__all__ = ["DeferredSplitQueue", "checked", "load", "names"]
 
 _SHIPPED = {
     "split_queue": "thplab.designs.split_queue:SplitQueue",
@@ -50,7 +50,7 @@ def load(spec: str) -> type[DeferredSplitQueue]:
         found = _from_file(spec)
     else:
         found = _from_entry_point(spec)
-    return _checked(found, spec)
+    return checked(found, spec)
 
 
 def _from_entry_point(spec: str) -> object:
@@ -97,7 +97,12 @@ def _from_file(spec: str) -> object:
     return getattr(module, name)
 
 
-def _checked(found: object, spec: str) -> type[DeferredSplitQueue]:
+def checked(found: object, spec: str) -> type[DeferredSplitQueue]:
+    """The class that `spec` stands for, which must be a design.
+
+    Raises:
+        DesignError: it is no subclass of DeferredSplitQueue, or lacks a method.
+    """
     if not inspect.isclass(found) or not issubclass(found, DeferredSplitQueue):
         raise DesignError(
             f"design {spec}: it must be a subclass of thplab.designs.DeferredSplitQueue"
