@@ -9,6 +9,7 @@ from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
 from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.corpus.bug import Bug, bug
+from thplab.explore.corpus.bugs_series import queue_one
 from thplab.explore.corpus.mutants_list_lru import (
     ListLruB18,
     ListLruB19,
@@ -72,12 +73,6 @@ def _nested_del_offline(world: MachineWorld) -> Lanes:
     return (lambda: world.unmap(vma)), world.rmdir
 
 
-def _forgotten_hook(world: MachineWorld) -> Lanes:
-    """The first huge page of a cgroup is queued."""
-    vma = world.map_huge()
-    return ((lambda: world.unmap_half(vma)),)
-
-
 BUGS: tuple[Bug, ...] = (
     bug(
         "B18",
@@ -131,7 +126,7 @@ BUGS: tuple[Bug, ...] = (
         checks="warning",
         mutant=QueueB44,
         fixed=ListLruQueue,
-        setup=_forgotten_hook,
+        setup=queue_one,
         about="The cgroup has no lists and is not dying; the huge page lands on an ancestor's.",
     ),
 )

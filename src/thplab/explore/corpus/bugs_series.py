@@ -156,8 +156,8 @@ def _two_cgroups(world: MachineWorld) -> Lanes:
     return (reclaim_both,)
 
 
-def _queue_one(world: MachineWorld) -> Lanes:
-    """The first huge page that is queued."""
+def queue_one(world: MachineWorld) -> Lanes:
+    """The first huge page of a cgroup is queued."""
     vma = world.map_huge()
     return ((lambda: world.unmap_half(vma)),)
 
@@ -308,7 +308,7 @@ BUGS: tuple[Bug, ...] = (
         checks="warning",
         mutant=QueueB10,
         fixed=ListLruQueue,
-        setup=_queue_one,
+        setup=queue_one,
         boot="nokmem",
         about="The list_lru copies the id of a shrinker that never got one.",
     ),
