@@ -7,8 +7,8 @@ is one *step*. At each point it is decided which lane makes the next step, and o
 another one does a greenlet switch happen.
 
 A lane whose announced operation cannot go on (a lock that another CPU holds, a grace period with
-readers left) is not enabled and is never chosen, so waiting costs no step. Nothing is enabled and not
-all lanes have finished: that is a deadlock.
+readers left) is not enabled and is never chosen, so waiting costs no step. When some lanes have not
+finished and none is enabled, that is a deadlock.
 """
 
 from __future__ import annotations
@@ -132,10 +132,8 @@ class Engine(Execution):
             self._extra(ADD if period.head is None else WRITE, period)
         elif (op == LINK or op == UNLINK) and arg is not None:
             self._extra(op, arg)
-        if self.watched_ops >> op & 1:
-            for check in self.checks:
-                if check.done_mask() >> op & 1:
-                    check.done(self.lane.number, op, obj, arg)
+        for check in self.after[op]:
+            check.done(self.lane.number, op, obj, arg)
 
     def fails(self, what: str) -> bool:
         """Whether this is the allocation point that the plan makes fail."""
@@ -292,13 +290,11 @@ class Engine(Execution):
         if self.sleep:
             self.sleep &= ~lane.bit
             self._wake(op, lane.obj)
-        if self.watched_points >> op & 1:
-            for check in self.checks:
-                if check.point_mask() >> op & 1:
-                    check.point(lane.number, op, lane.obj)
+        for check in self.before[op]:
+            check.point(lane.number, op, lane.obj)
 
     def _reader_or_grace_period(self, node: Node, op: i64) -> None:
-        """Whoever holds a spin lock is waited for by a grace period that begins then: their order matters."""
+        """A grace period waits for each CPU that holds a spin lock when it begins: their order matters."""
         if op == GRACE_PERIOD:
             self.grace_periods = True
             self.sleep = 0

@@ -38,7 +38,7 @@ class World:
         """All programs have ended: raise a KernelBug if an invariant does not hold."""
 
     def state(self) -> object:
-        """The final state as a value that can be hashed; None where nobody asks for it."""
+        """The final state as a value that can be hashed; None if the case has no use for it."""
         return None
 
     def shared_lists(self) -> list[ListHead] | None:
@@ -93,7 +93,7 @@ class Case:
             without a name was given.
         cpus: how many CPUs its world has programs for.
         handlers: the number of the CPU of each interrupt handler.
-        max_steps: an execution that is longer than this is a livelock.
+        max_steps: an execution with more steps is a livelock.
     """
 
     def __init__(self, name: str, cpus: i64) -> None:

@@ -34,7 +34,7 @@ class Execution(Watcher):
     Attributes:
         lanes: programs first, then handlers.
         nodes: the steps; the first `n` are those of the current or last execution.
-        max_steps: an execution that is longer has lost its way: livelock.
+        max_steps: an execution with more steps is a livelock.
         pruned: an alternative was left out because of the bound alone.
         hashes: trace_hash() will be called.
         failure: what went wrong in the last execution, or None.
@@ -52,12 +52,16 @@ class Execution(Watcher):
             lane.greenlet = greenlet(self._life)
         self.has_handlers: bool = bool(case.handlers)
         self.checks: list[Check] = checks
-        self.watched_points: i64 = 0
-        self.watched_ops: i64 = 0
         for check in checks:
             check.cpus = self.cpus
-            self.watched_points |= check.point_mask()
-            self.watched_ops |= check.done_mask()
+        # For each operation, who wants to hear of it: the masks are asked for once.
+        ops = range(max(NAMES) + 1)
+        self.before: list[list[Check]] = [
+            [check for check in checks if check.point_mask() >> op & 1] for op in ops
+        ]
+        self.after: list[list[Check]] = [
+            [check for check in checks if check.done_mask() >> op & 1] for op in ops
+        ]
         self.max_steps: i64 = case.max_steps
         self.nodes: list[Node] = []
         self.n: i64 = 0

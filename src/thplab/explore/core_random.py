@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Schedules by chance: a random walk, and priorities with few changes (PCT).
+"""Random schedules: a random walk, and priorities with few changes (PCT).
 
 PCT (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): each lane gets a random priority, the
 highest that can go on runs, and at d - 1 random steps the running lane's becomes the lowest. One run

@@ -48,7 +48,7 @@ _OP_BITS: Final[i64] = 6
 
 
 def reversible(earlier: i64, later: i64) -> bool:
-    """Whether the two could have come in the other order: not what the one waited for the other to do."""
+    """Whether the two could have come in the other order; what waited for the other could not."""
     if later == LOCK:
         return earlier != UNLOCK
     if later == MUTEX_LOCK:
@@ -171,7 +171,7 @@ class Reduction(Engine):
             bit: i64 = 1 << earlier.lane
             if reversible(other, op):
                 if bounded:
-                    # To turn the latest race round may cost too much where an earlier one can be afforded.
+                    # The bound may not allow reversing the latest race where it allows reversing an earlier one.
                     self._race(code >> _OP_BITS, number)
                 else:
                     if not seen & bit:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the command line and Python ask for: cases by name, searched; failures made short, repeated and shown."""
+"""Search a case by its name; shorten, repeat and show its failure. The command line and Python call this."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a search came to, and how much it covered."""
+"""The result of a search, and how much the search covered."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Budget:
     seconds: float = 0.0
 
     def limited(self) -> bool:
-        """Whether it ends at all."""
+        """Whether it ends a search at all."""
         return bool(self.executions or self.seconds)
 
     def limits(self, done: int = 0) -> Limits:
-        """From now on, and from an execution number on."""
+        """The limits of a search that begins now, after `done` executions."""
         return Limits(
             done + self.executions if self.executions else 0,
             time.monotonic() + self.seconds if self.seconds else 0.0,

@@ -98,7 +98,7 @@ class MachineWorld(World):
         self.machine.memory.zap(vma, 0, UPPER_HALF)
 
     def unmap(self, vma: Vma) -> None:
-        """MADV_DONTNEED of all: the final put, unless somebody else holds a reference."""
+        """MADV_DONTNEED of all: the final put, unless another reference is left."""
         self.machine.memory.zap(vma, 0, FULL_MASK)
 
     def put(self, folio: Folio) -> None:
@@ -154,7 +154,7 @@ class MachineWorld(World):
         return target
 
     def split(self, folio: Folio) -> None:
-        """split_folio() by somebody who holds a reference, which is dropped afterwards (see :meth:`hold`)."""
+        """split_folio() by a caller that has a reference from :meth:`hold`, which it drops afterwards."""
         if folio.trylock():
             if folio.order:
                 self.machine.huge_memory.split_folio(folio)

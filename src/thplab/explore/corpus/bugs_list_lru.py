@@ -24,7 +24,7 @@ __all__ = ["BUGS"]
 
 
 class _StopAtFirst(Isolate):
-    """A callback that has had enough: it drops the lock, as all do that return STOP."""
+    """A callback that stops at the first entry and drops the lock, as each does that returns LRU_STOP."""
 
     def isolate(self, item: ListHead, l: ListLruOne) -> int:
         """LRU_STOP."""

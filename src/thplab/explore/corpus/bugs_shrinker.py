@@ -83,7 +83,7 @@ def _pressure_on_one_node(world: MachineWorld) -> Lanes:
 
 
 def _reachable_after_offline(world: MachineWorld) -> Lanes:
-    """A cgroup goes offline; its queued huge page is the parent's business from then on."""
+    """A cgroup goes offline; from then on reclaim of the parent must reach its queued huge page."""
     parent = world.nest()
     vma = world.map_queued()
 

@@ -48,7 +48,7 @@ def _swapout(unqueue: bool) -> Callable[[MachineWorld], Lanes]:
         machine.huge_memory.deferred_split_folio(folio, True)
 
         def swapout() -> None:
-            promise(folio.ref_freeze(1), "nobody else has a reference")
+            promise(folio.ref_freeze(1), "the case has the only reference")
             if unqueue:
                 machine.huge_memory.folio_unqueue_deferred_split(folio)
             machine.charges.uncharge_folio(folio)

@@ -15,7 +15,7 @@ SECONDS = 60.0
 
 @dataclass
 class Result:
-    """What came of it; `as_expected`: found by an expected check, and the fixed code clean and exhausted."""
+    """Both verdicts; `as_expected`: an expected check found the bug, and the fixed code is clean within the bound."""
 
     broken: CaseVerdict
     fixed: CaseVerdict

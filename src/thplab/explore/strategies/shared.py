@@ -155,7 +155,7 @@ class Shared(Exhaustive):
 
 
 def _alternatives(engine: Reduction) -> list[list[list[int]]]:
-    """The alternatives along the first execution that nobody has been given yet."""
+    """The alternatives along the first execution that no process has been given yet."""
     found = []
     lanes = [int(engine.nodes[step].lane) for step in range(int(engine.n))]
     for step in range(int(engine.n)):
