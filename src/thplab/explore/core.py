@@ -132,8 +132,9 @@ class Engine(Execution):
             self._extra(ADD if period.head is None else WRITE, period)
         elif (op == LINK or op == UNLINK) and arg is not None:
             self._extra(op, arg)
-        for check in self.after[op]:
-            check.done(self.lane.number, op, obj, arg)
+        if self.checks:
+            for check in self.after[op]:
+                check.done(self.lane.number, op, obj, arg)
 
     def fails(self, what: str) -> bool:
         """Whether this is the allocation point that the plan makes fail."""
@@ -290,8 +291,9 @@ class Engine(Execution):
         if self.sleep:
             self.sleep &= ~lane.bit
             self._wake(op, lane.obj)
-        for check in self.before[op]:
-            check.point(lane.number, op, lane.obj)
+        if self.checks:
+            for check in self.before[op]:
+                check.point(lane.number, op, lane.obj)
 
     def _reader_or_grace_period(self, node: Node, op: i64) -> None:
         """A grace period waits for each CPU that holds a spin lock when it begins: their order matters."""
