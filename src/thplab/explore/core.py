@@ -180,7 +180,7 @@ class Engine(Execution):
             if lane.enabled():
                 mask |= lane.bit
         if mask == 0:
-            self._nobody()
+            self._none_enabled()
             return -1
         if n >= self.max_steps:
             self._livelock()

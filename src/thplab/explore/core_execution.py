@@ -104,7 +104,7 @@ class Execution(Watcher):
 
     # Ends
 
-    def _nobody(self) -> None:
+    def _none_enabled(self) -> None:
         waiting = [lane for lane in self.lanes if not lane.finished]
         if not waiting:
             return

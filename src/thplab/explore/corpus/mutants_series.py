@@ -125,7 +125,7 @@ class QueueB07(ListLruQueue):
     """The walk unlinks a folio before it is done with it, from v1 to v4."""
 
     def make_isolate(self, dispose: ListHead) -> Isolate:
-        """deferred_split_isolate(), first version."""
+        """The callback of the first version."""
         return IsolateV1(self, dispose)
 
 
