@@ -96,7 +96,7 @@ class QueueCase(Case):
 def speed(checks: Callable[[], list[Check]], bound: int, reduce: bool) -> tuple[float, int, float]:
     """Executions a second, executions, and steps an execution."""
     case = QueueCase("queue", 2)
-    engine = Reduction(2, [], checks(), 1000, bound)
+    engine = Reduction(case, checks(), bound)
     engine.reduce = reduce
     tally = Tally()
     begin = time.perf_counter()
@@ -138,7 +138,7 @@ def speeds(rounds: int) -> list[dict[str, object]]:
 def reach(case_name: str, design: str, reduce: bool) -> dict[str, object]:
     """One standard case up to the bound, no allocation failing; findings do not end it."""
     case = case_for(case_name, design)
-    engine = Reduction(case.cpus, case.handlers, [], case.max_steps, BOUND)
+    engine = Reduction(case, [], BOUND)
     engine.reduce = reduce
     tally = Tally(collect=True, every=True)
     begin = time.perf_counter()

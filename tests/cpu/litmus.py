@@ -42,7 +42,7 @@ def outcomes(
 ) -> set[object]:
     """Every final state over all schedules; a failure is its error's type and text."""
     case = _LitmusCase(make, cpus, list(handlers))
-    engine = Reduction(case.cpus, case.handlers, [], case.max_steps, NO_BOUND)
+    engine = Reduction(case, [], NO_BOUND)
     tally = Tally(collect=True, every=True)
     search(engine, case, Limits(20_000), tally)
     engine.close()

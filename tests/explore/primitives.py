@@ -102,9 +102,7 @@ def explore(
 ) -> tuple[set[Outcome], Tally]:
     """The outcomes that the explorer finds."""
     case = ProgramCase(program)
-    searching = engine(
-        case.cpus, case.handlers, [], case.max_steps, NO_BOUND if bound is None else bound
-    )
+    searching = engine(case, [], NO_BOUND if bound is None else bound)
     searching.reduce = reduce
     # Said beforehand, so that equivalent executions have one hash from the first on.
     searching.grace_periods = any(kind == "sync" for code in program.cpus for kind, _ in code)

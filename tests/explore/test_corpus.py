@@ -9,7 +9,6 @@ from thplab.errors import InputError
 from thplab.explore.checks import CHECK_NAMES
 from thplab.explore.corpus import CORPUS, Bug, bug_named
 from thplab.explore.corpus.search import search_bug
-from thplab.explore.session import report
 
 KNOWN = [
     "B01",
@@ -55,8 +54,8 @@ def test_the_corpus_has_every_known_bug() -> None:
 def test_the_bug_is_found_and_its_fix_is_clean(bug: Bug) -> None:
     assert set(bug.checks) <= set(CHECK_NAMES)
     result = search_bug(bug)
-    assert result.shortest is not None
-    assert result.shortest.check in bug.checks
+    assert result.broken.shortest is not None
+    assert result.broken.shortest.check in bug.checks
     assert result.fixed.failure is None
     assert result.fixed.exhausted
     assert result.as_expected
@@ -66,12 +65,12 @@ def test_the_bug_is_found_and_its_fix_is_clean(bug: Bug) -> None:
 def test_the_shortest_schedule_gives_the_same_trace_twice(number: str) -> None:
     bug = bug_named(number)
     result = search_bug(bug)
-    assert result.shortest is not None
+    assert result.broken.shortest is not None
     assert result.broken.failure is not None
-    assert result.shortest.preemptions <= result.broken.failure.preemptions
-    # report() runs the schedule twice, and complains about a difference.
-    shown = report(bug.broken, "", result.shortest, shrink=False)
-    assert len(shown.trace.steps) == len(result.shortest.schedule)
+    assert result.broken.shortest.preemptions <= result.broken.failure.preemptions
+    # The report runs the schedule twice, and complains about a difference.
+    assert result.broken.report is not None
+    assert len(result.broken.report.trace.steps) == len(result.broken.shortest.schedule)
 
 
 def test_an_unknown_bug_is_an_error_that_lists_the_known_ones() -> None:

@@ -22,7 +22,7 @@ from thplab.explore.verdict import Budget
 
 
 def found(number: str) -> Failure:
-    failure = search_bug(bug_named(number)).shortest
+    failure = search_bug(bug_named(number)).broken.shortest
     assert failure is not None
     return failure
 
@@ -36,7 +36,7 @@ def packed(content: object) -> str:
 @pytest.mark.parametrize("number", ["B05", "B06", "B07", "B32"])
 def test_an_id_repeats_the_failure(number: str) -> None:
     failure = found(number)
-    text = encode(bug_named(number).broken, "", failure)
+    text = encode(bug_named(number).broken, failure)
     again = replay(text, None, None)
     assert again is not None
     assert again.failure.check == failure.check
@@ -46,14 +46,14 @@ def test_an_id_repeats_the_failure(number: str) -> None:
 
 
 def test_an_id_survives_line_breaks_and_capitals() -> None:
-    text = encode(bug_named("B06").broken, "", found("B06"))
+    text = encode(bug_named("B06").broken, found("B06"))
     assert decode(f" {text[:30]}\n{text[30:].upper()} ") == decode(text)
 
 
 def test_the_same_schedule_on_the_fixed_code_does_not_fail() -> None:
     bug = bug_named("B23")
     failure = found("B23")
-    recording = decode(encode(bug.broken, "", failure))
+    recording = decode(encode(bug.broken, failure))
     verdict = Exhaustive(0).search(bug.fixed, Budget())
     assert verdict.failure is None
     assert recording.case == "B23"
@@ -66,7 +66,7 @@ def test_a_damaged_id_is_refused(text: str) -> None:
 
 
 def test_a_shortened_id_is_refused() -> None:
-    text = encode(bug_named("B06").broken, "", found("B06"))
+    text = encode(bug_named("B06").broken, found("B06"))
     with pytest.raises(InputError, match="it is damaged or cut short"):
         decode(text[:-4])
 
@@ -88,14 +88,14 @@ def test_an_id_of_another_version_is_refused() -> None:
 
 
 def test_an_id_of_another_case_or_design_is_refused() -> None:
-    text = encode(bug_named("B06").broken, "", found("B06"))
+    text = encode(bug_named("B06").broken, found("B06"))
     with pytest.raises(InputError, match="of case B06, not of B07"):
         replay(text, "B07", None)
     case = case_for("add-offline", "list_lru_v1")
     failure = Exhaustive(2).search(case, Budget()).failure
     assert failure is not None
     with pytest.raises(InputError, match="of design list_lru_v1, not of list_lru"):
-        replay(encode(case, "list_lru_v1", failure), None, "list_lru")
+        replay(encode(case, failure), None, "list_lru")
 
 
 def test_a_design_that_raises_is_told_from_a_bug(tmp_path: Path) -> None:
@@ -132,9 +132,7 @@ def test_a_search_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     path = str(tmp_path / "search")
     case = case_for("add-offline", "list_lru")
     for _ in range(100):
-        verdict = Exhaustive(2, checkpoint=path, design="list_lru").search(
-            case, Budget(executions=20)
-        )
+        verdict = Exhaustive(2, checkpoint=path).search(case, Budget(executions=20))
         assert verdict.failure is None
         if verdict.exhausted:
             break
@@ -156,19 +154,19 @@ def test_a_failure_is_found_after_a_checkpoint(tmp_path: Path) -> None:
 def test_a_checkpoint_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "search"
     case = case_for("add-offline", "list_lru")
-    Exhaustive(2, checkpoint=str(path), design="list_lru").search(case, Budget(executions=20))
+    Exhaustive(2, checkpoint=str(path)).search(case, Budget(executions=20))
     with pytest.raises(
         InputError, match="the checkpoint is of case add-offline on list_lru up to 2"
     ):
-        Exhaustive(3, checkpoint=str(path), design="list_lru").search(case, Budget())
+        Exhaustive(3, checkpoint=str(path)).search(case, Budget())
     other = case_for("del-offline", "list_lru")
     with pytest.raises(InputError, match="not of del-offline"):
-        Exhaustive(2, checkpoint=str(path), design="list_lru").search(other, Budget())
+        Exhaustive(2, checkpoint=str(path)).search(other, Budget())
     text = path.read_text()
     for damaged in (text[:-20], text.replace("stack", "stuck"), "[]", ""):
         path.write_text(damaged)
         with pytest.raises(InputError, match="this is no intact checkpoint"):
-            Exhaustive(2, checkpoint=str(path), design="list_lru").search(case, Budget())
+            Exhaustive(2, checkpoint=str(path)).search(case, Budget())
 
 
 def test_progress_begins_at_nothing() -> None:

@@ -4,22 +4,16 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
 
 from thplab.errors import InputError
 
-if TYPE_CHECKING:
-    from thplab.explore.cases.machine_world import MachineCase
-    from thplab.explore.strategies import Strategy
-    from thplab.explore.verdict import Verdict
-
 __all__ = ["configure", "execute"]
-
-STRATEGIES = ("exhaustive", "random", "pct")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's options."""
+    from thplab.explore.session import STRATEGIES
+
     parser.add_argument(
         "cases",
         nargs="*",
@@ -77,15 +71,17 @@ def _count(text: str) -> int:
 
 def execute(options: argparse.Namespace) -> int:
     """Search, print a line for each case, and the trace of each failure. 1 if anything failed."""
-    from thplab.explore.session import require_greenlet
+    from thplab.explore.session import DEFAULT_DESIGN, cases_for, require_greenlet, search
 
     require_greenlet()
+    from thplab.report.exploration import case_list, failure_text, verdict_line
+
     if options.list:
-        return _list()
+        print(case_list())
+        return 0
     if options.replay is not None:
         return _replay(options)
-    design = options.design or "list_lru"
-    cases = _cases(options.cases, design)
+    cases = cases_for(options.cases, options.design or DEFAULT_DESIGN)
     if options.checkpoint and (len(cases) != 1 or options.strategy != "exhaustive"):
         raise InputError("--checkpoint: give one case, and the exhaustive strategy")
     if options.checkpoint and options.jobs > 1:
@@ -94,73 +90,27 @@ def execute(options: argparse.Namespace) -> int:
         )
     status = 0
     for case in cases:
-        verdict = _search(case, design, options)
-        status = max(status, _show(case, design, verdict, trace=not options.no_trace))
+        verdict = search(
+            case,
+            bound=options.bound,
+            strategy=options.strategy,
+            executions=options.executions,
+            seconds=options.seconds,
+            seed=options.seed,
+            jobs=options.jobs,
+            states=options.states,
+            checkpoint=options.checkpoint,
+        )
+        print(verdict_line(verdict), flush=True)
+        if verdict.report is not None:
+            print(failure_text(verdict.report, trace=not options.no_trace))
+            status = 1
     return status
-
-
-def _list() -> int:
-    from thplab.explore.cases.standard import CASES
-
-    width = max(len(case.name) for case in CASES)
-    for case in CASES:
-        print(f"{case.name:{width}}  {case.summary}")
-    print("\nEach bug is a case too, B06, and so is the code without it, B06-fixed: `thplab bugs`.")
-    return 0
-
-
-def _cases(names: list[str], design: str) -> list[MachineCase]:
-    from thplab.explore.cases.standard import CASES
-    from thplab.explore.session import case_for
-
-    return [case_for(name, design) for name in names or [case.name for case in CASES]]
-
-
-def _search(case: MachineCase, design: str, options: argparse.Namespace) -> Verdict:
-    from thplab.explore.verdict import Budget
-
-    budget = Budget(options.executions, options.seconds)
-    if options.strategy == "exhaustive" and options.jobs > 1:
-        from thplab.explore.strategies.shared import Shared
-
-        return Shared(options.bound, design, options.jobs).search(case, budget)
-    return _strategy(options).search(case, budget)
-
-
-def _strategy(options: argparse.Namespace) -> Strategy:
-    from thplab.explore.strategies.exhaustive import Exhaustive
-    from thplab.explore.strategies.pct import Pct
-    from thplab.explore.strategies.random_walk import RandomWalk
-
-    if options.strategy == "random":
-        return RandomWalk(options.seed)
-    if options.strategy == "pct":
-        return Pct(options.seed)
-    return Exhaustive(
-        options.bound,
-        hash_states=options.states,
-        checkpoint=options.checkpoint,
-        design=options.design or "list_lru",
-    )
-
-
-def _show(case: MachineCase, design: str, verdict: Verdict, *, trace: bool) -> int:
-    failure = verdict.failure
-    line = f"{case.name}: {verdict.executions} executions in {verdict.seconds:.1f} s"
-    if failure is None:
-        print(f"{line}, no failure: {verdict.coverage()}", flush=True)
-        return 0
-    print(f"{line}, FAILED: {failure.check}", flush=True)
-    from thplab.explore.session import report
-    from thplab.explore.show import show_report
-
-    print(show_report(report(case, design, failure), trace=trace))
-    return 1
 
 
 def _replay(options: argparse.Namespace) -> int:
     from thplab.explore.session import replay
-    from thplab.explore.show import show_report
+    from thplab.report.exploration import failure_text
 
     if len(options.cases) > 1:
         raise InputError("--replay: the id names its case; give at most that one")
@@ -169,5 +119,5 @@ def _replay(options: argparse.Namespace) -> int:
     if found is None:
         print("the schedule does not fail here")
         return 0
-    print(show_report(found, trace=not options.no_trace))
+    print(failure_text(found, trace=not options.no_trace))
     return 1

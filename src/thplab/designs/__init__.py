@@ -65,7 +65,7 @@ def load(spec: str) -> type[DeferredSplitQueue]:
     """
     if spec in {module.name for module in pkgutil.iter_modules(__path__)}:
         return _in_module(spec)
-    return _checked(_from_file(spec) if ":" in spec else _from_entry_point(spec), spec)
+    return checked(_from_file(spec) if ":" in spec else _from_entry_point(spec), spec)
 
 
 def _in_module(name: str) -> type[DeferredSplitQueue]:
@@ -134,7 +134,7 @@ def _module_of(path: Path, changed: int) -> ModuleType:
     return module
 
 
-def _checked(found: object, spec: str) -> type[DeferredSplitQueue]:
+def checked(found: object, spec: str) -> type[DeferredSplitQueue]:
     if not inspect.isclass(found) or not issubclass(found, DeferredSplitQueue):
         raise DesignError(
             f"design {spec}: it must be a subclass of thplab.designs.DeferredSplitQueue"

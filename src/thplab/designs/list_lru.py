@@ -173,14 +173,19 @@ class ListLruQueue(DeferredSplitQueue):
         """
         if not folio.flags & PG_ANON or folio.order <= 1:
             return folio.ref_freeze(expected)
-        lru = self.the_lru()
         rcu = self.machine.rcu
         rcu.read_lock()
+        frozen = self.freeze_on_list(folio, expected)
+        rcu.read_unlock()
+        return frozen
+
+    def freeze_on_list(self, folio: Folio, expected: i64) -> bool:
+        """Freeze, and unlink if that succeeds, under the lock of the folio's list."""
+        lru = self.the_lru()
         l, _ = lru.lock(folio.nid, folio_memcg(folio))
         frozen = folio.ref_freeze(expected)
         if frozen:
             lru.del_locked(l, folio, folio.nid)
             self.forget_partially_mapped(folio)
         lru.unlock(l)
-        rcu.read_unlock()
         return frozen

@@ -169,6 +169,21 @@ class SplitQueue(DeferredSplitQueue):
         """deferred_split_scan(), 6.12: through a list on the stack, spliced back at the end."""
         queue = self.queue_of(sc.memcg, sc.nid)
         dispose = ListHead()
+        self._take(queue, sc, dispose)
+        split, removed, last = self._split_all(dispose)
+        queue.lock.acquire(IRQSAVE)
+        list_splice_tail(dispose, queue)
+        queue.set_len(queue.split_queue_len - removed)
+        empty = queue.next is None
+        queue.lock.release(IRQSAVE)
+        if last is not None:
+            self.machine.lru.folio_put(last)
+        if not split and empty:
+            return SHRINK_STOP
+        return split
+
+    def _take(self, queue: DeferredSplit, sc: ShrinkControl, dispose: ListHead) -> None:
+        """Move up to `nr_to_scan` folios to the list on the stack, each with a reference."""
         queue.lock.acquire(IRQSAVE)
         entry = queue.next
         while entry is not None and entry is not queue:
@@ -188,19 +203,6 @@ class SplitQueue(DeferredSplitQueue):
                 break
             entry = following
         queue.lock.release(IRQSAVE)
-
-        split, removed, last = self._split_all(dispose)
-
-        queue.lock.acquire(IRQSAVE)
-        list_splice_tail(dispose, queue)
-        queue.set_len(queue.split_queue_len - removed)
-        empty = queue.next is None
-        queue.lock.release(IRQSAVE)
-        if last is not None:
-            self.machine.lru.folio_put(last)
-        if not split and empty:
-            return SHRINK_STOP
-        return split
 
     def _split_all(self, dispose: ListHead) -> tuple[i64, i64, Folio | None]:
         """Split what can be. What stays on the list keeps the reference of one folio at a time.

@@ -18,6 +18,7 @@ from mypy_extensions import i64
 from thplab.errors import InputError
 from thplab.explore.core_check import Case
 from thplab.explore.core_reduce import Reduction
+from thplab.explore.core_search import Tally
 from thplab.explore.core_step import Node
 from thplab.explore.fingerprint import fingerprint
 
@@ -34,7 +35,7 @@ class Progress:
     Attributes:
         bound: the bound under way. fault: how many of its allocation failures are done, -1 before them.
         allocations: allocation points by lane.
-        stack: the planned steps of the next execution; None: the first one.
+        stack: the planned steps of the next execution; None: it is the first of its engine.
         pruned: the bound has left something out.
         executions, steps, cut, by_bound: so far.
     """
@@ -48,6 +49,21 @@ class Progress:
     steps: int = 0
     cut: int = 0
     by_bound: dict[int, int] = field(default_factory=dict)
+
+    def resume(self, tally: Tally) -> None:
+        """Have the tally go on from here."""
+        tally.executions, tally.steps, tally.cut = self.executions, self.steps, self.cut
+        tally.pruned, tally.allocations = self.pruned, self.allocations
+
+    def note(self, tally: Tally, engine: Reduction) -> None:
+        """Come as far as the tally and the engine have."""
+        self.executions, self.steps, self.cut = (
+            int(tally.executions),
+            int(tally.steps),
+            int(tally.cut),
+        )
+        self.pruned, self.allocations = tally.pruned, tally.allocations
+        self.stack = pack(engine) or None
 
 
 def pack(engine: Reduction) -> list[list[int]]:
@@ -71,11 +87,11 @@ def unpack(engine: Reduction, stack: list[list[int]]) -> None:
     engine.known = 0
 
 
-def save(path: str, case: Case, design: str, limit: int | None, progress: Progress) -> None:
+def save(path: str, case: Case, limit: int | None, progress: Progress) -> None:
     """Write the file, whole or not at all."""
     content = {
         "case": case.name,
-        "design": design,
+        "design": case.design_name,
         "limit": limit,
         "fingerprint": fingerprint(case),
         "progress": asdict(progress),
@@ -88,7 +104,7 @@ def save(path: str, case: Case, design: str, limit: int | None, progress: Progre
     fresh.replace(target)
 
 
-def load(path: str, case: Case, design: str, limit: int | None) -> Progress | None:
+def load(path: str, case: Case, limit: int | None) -> Progress | None:
     """What the file says; None if there is no file.
 
     Raises:
@@ -109,7 +125,7 @@ def load(path: str, case: Case, design: str, limit: int | None) -> Progress | No
         ) from error
     if version != VERSION:
         raise InputError(f"{path}: a checkpoint of version {version}, this is version {VERSION}")
-    wanted = (case.name, design, limit)
+    wanted = (case.name, case.design_name, limit)
     if (content["case"], content["design"], content["limit"]) != wanted:
         raise InputError(
             f"{path}: the checkpoint is of case {content['case']} on {content['design']} up to "

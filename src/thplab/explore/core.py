@@ -7,8 +7,8 @@ is one *step*. At each point it is decided which lane makes the next step, and o
 another one does a greenlet switch happen.
 
 A lane whose announced operation cannot go on (a lock that another CPU holds, a grace period with
-readers left) is not enabled and is never chosen, so waiting costs no step. Nothing is enabled and not
-all lanes have finished: that is a deadlock.
+readers left) is not enabled and is never chosen, so waiting costs no step. When some lanes have not
+finished and none is enabled, that is a deadlock.
 """
 
 from __future__ import annotations
@@ -132,10 +132,9 @@ class Engine(Execution):
             self._extra(ADD if period.head is None else WRITE, period)
         elif (op == LINK or op == UNLINK) and arg is not None:
             self._extra(op, arg)
-        if self.watched_ops >> op & 1:
-            for check in self.checks:
-                if check.done_mask() >> op & 1:
-                    check.done(self.lane.number, op, obj, arg)
+        if self.checks:
+            for check in self.after[op]:
+                check.done(self.lane.number, op, obj, arg)
 
     def fails(self, what: str) -> bool:
         """Whether this is the allocation point that the plan makes fail."""
@@ -165,6 +164,14 @@ class Engine(Execution):
 
     # Steps
 
+    def plan(self, schedule: list[int]) -> None:
+        """Have the next execution follow the schedule, and go on by itself after its end."""
+        self.nodes = [Node(len(self.lanes)) for _ in schedule]
+        for step in range(len(schedule)):
+            self.nodes[step].lane = schedule[step]
+        self.planned = len(schedule)
+        self.known = 0
+
     def choose(self) -> i64:
         """The lane that makes the next step, or -1: the execution is over (see :attr:`ended`)."""
         n = self.n
@@ -173,7 +180,7 @@ class Engine(Execution):
             if lane.enabled():
                 mask |= lane.bit
         if mask == 0:
-            self._nobody()
+            self._none_enabled()
             return -1
         if n >= self.max_steps:
             self._livelock()
@@ -243,9 +250,22 @@ class Engine(Execution):
             chosen += 1
         return chosen
 
+    # What a strategy overrides
+
     def pick(self, step: i64, previous: i64, enabled: i64) -> i64:
         """For strategies that decide at each step (with `driven`): one of the lanes of the mask."""
         raise NotImplementedError
+
+    def learn(self) -> None:
+        """Note what the last execution has shown."""
+
+    def advance(self) -> bool:
+        """Plan the next execution. False: there is none."""
+        return False
+
+    def trace_hash(self) -> int:
+        """A hash that equivalent executions share; without a reduction each is only like itself."""
+        return hash(tuple(self.schedule()))
 
     def _falls_asleep(self, node: Node) -> i64:
         """The lanes that sleep after the alternative at `node`; see core_reduce."""
@@ -271,13 +291,12 @@ class Engine(Execution):
         if self.sleep:
             self.sleep &= ~lane.bit
             self._wake(op, lane.obj)
-        if self.watched_points >> op & 1:
-            for check in self.checks:
-                if check.point_mask() >> op & 1:
-                    check.point(lane.number, op, lane.obj)
+        if self.checks:
+            for check in self.before[op]:
+                check.point(lane.number, op, lane.obj)
 
     def _reader_or_grace_period(self, node: Node, op: i64) -> None:
-        """Whoever holds a spin lock is waited for by a grace period that begins then: their order matters."""
+        """A grace period waits for each CPU that holds a spin lock when it begins: their order matters."""
         if op == GRACE_PERIOD:
             self.grace_periods = True
             self.sleep = 0

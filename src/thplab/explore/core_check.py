@@ -38,7 +38,7 @@ class World:
         """All programs have ended: raise a KernelBug if an invariant does not hold."""
 
     def state(self) -> object:
-        """The final state as a value that can be hashed; None where nobody asks for it."""
+        """The final state as a value that can be hashed; None if the case has no use for it."""
         return None
 
     def shared_lists(self) -> list[ListHead] | None:
@@ -89,13 +89,16 @@ class Case:
 
     Attributes:
         name: as on the command line.
+        design_name: the design as --design names it; "" where the case has its own, None where a class
+            without a name was given.
         cpus: how many CPUs its world has programs for.
         handlers: the number of the CPU of each interrupt handler.
-        max_steps: an execution that is longer than this is a livelock.
+        max_steps: an execution with more steps is a livelock.
     """
 
     def __init__(self, name: str, cpus: i64) -> None:
         self.name: str = name
+        self.design_name: str | None = ""
         self.cpus: i64 = cpus
         self.handlers: list[int] = []
         self.max_steps: i64 = 2000

@@ -11,7 +11,7 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import Cpu, H, Watcher, detach
 from thplab.cpu.ops import NAMES
-from thplab.explore.core_check import Check
+from thplab.explore.core_check import Case, Check
 from thplab.explore.core_step import Lane, Node, NotDeterministic, ReplayMismatch, lane_name
 
 __all__ = ["COMPLETE", "CUT", "FAILED", "Execution"]
@@ -34,30 +34,35 @@ class Execution(Watcher):
     Attributes:
         lanes: programs first, then handlers.
         nodes: the steps; the first `n` are those of the current or last execution.
-        max_steps: an execution that is longer has lost its way: livelock.
+        max_steps: an execution with more steps is a livelock.
+        pruned: an alternative was left out because of the bound alone.
+        hashes: trace_hash() will be called.
         failure: what went wrong in the last execution, or None.
     """
 
-    def __init__(self, cpus: i64, handlers: list[int], checks: list[Check], max_steps: i64) -> None:
-        """`handlers` gives the number of the CPU of each interrupt handler."""
+    def __init__(self, case: Case, checks: list[Check]) -> None:
         from greenlet import getcurrent, greenlet
 
         self.hub: Any = getcurrent()
-        self.cpus: list[Cpu] = [Cpu(number) for number in range(int(cpus))]
+        self.cpus: list[Cpu] = [Cpu(number) for number in range(int(case.cpus))]
         self.lanes: list[Lane] = [Lane(cpu.number, cpu, False) for cpu in self.cpus]
-        for number in handlers:
+        for number in case.handlers:
             self.lanes.append(Lane(len(self.lanes), self.cpus[number], True))
         for lane in self.lanes:
             lane.greenlet = greenlet(self._life)
-        self.has_handlers: bool = bool(handlers)
+        self.has_handlers: bool = bool(case.handlers)
         self.checks: list[Check] = checks
-        self.watched_points: i64 = 0
-        self.watched_ops: i64 = 0
         for check in checks:
             check.cpus = self.cpus
-            self.watched_points |= check.point_mask()
-            self.watched_ops |= check.done_mask()
-        self.max_steps: i64 = max_steps
+        # For each operation, who wants to hear of it: the masks are asked for once.
+        ops = range(max(NAMES) + 1)
+        self.before: list[list[Check]] = [
+            [check for check in checks if check.point_mask() >> op & 1] for op in ops
+        ]
+        self.after: list[list[Check]] = [
+            [check for check in checks if check.done_mask() >> op & 1] for op in ops
+        ]
+        self.max_steps: i64 = case.max_steps
         self.nodes: list[Node] = []
         self.n: i64 = 0
         self.planned: i64 = 0
@@ -69,6 +74,8 @@ class Execution(Watcher):
         self.unwinding: bool = False
         self.ended: i64 = COMPLETE
         self.bound: i64 = 1 << 30
+        self.pruned: bool = False
+        self.hashes: bool = False
         self.failure: BaseException | None = None
         self.failed_check: str = ""
         self.failed_lane: i64 = -1
@@ -98,7 +105,7 @@ class Execution(Watcher):
 
     # Ends
 
-    def _nobody(self) -> None:
+    def _none_enabled(self) -> None:
         waiting = [lane for lane in self.lanes if not lane.finished]
         if not waiting:
             return

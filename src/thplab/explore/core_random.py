@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Schedules by chance: a random walk, and priorities with few changes (PCT).
+"""Random schedules: a random walk, and priorities with few changes (PCT).
 
 PCT (Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010): each lane gets a random priority, the
 highest that can go on runs, and at d - 1 random steps the running lane's becomes the lowest. One run
@@ -11,7 +11,7 @@ from __future__ import annotations
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.explore.core import Engine
-from thplab.explore.core_check import Check
+from thplab.explore.core_check import Case, Check
 
 __all__ = ["Dice", "PctEngine", "RandomEngine"]
 
@@ -34,17 +34,14 @@ class Dice:
 class RandomEngine(Engine):
     """At each step any of the lanes that can go on, with equal chances."""
 
-    def __init__(
-        self, cpus: i64, handlers: list[int], checks: list[Check], max_steps: i64, seed: int
-    ) -> None:
-        super().__init__(cpus, handlers, checks, max_steps)
+    def __init__(self, case: Case, checks: list[Check], seed: int) -> None:
+        super().__init__(case, checks)
         self.driven = True
         self.dice: Dice = Dice(seed)
 
-    def restart(self, execution: int) -> None:
-        """Before each execution."""
-        self.planned = 0
-        self.known = 0
+    def advance(self) -> bool:
+        """There is always another execution."""
+        return True
 
     def pick(self, step: i64, previous: i64, enabled: i64) -> i64:
         """One of the enabled lanes."""
@@ -62,26 +59,16 @@ class RandomEngine(Engine):
 class PctEngine(RandomEngine):
     """Random priorities; `depth` - 1 changes among the first `length` steps."""
 
-    def __init__(
-        self,
-        cpus: i64,
-        handlers: list[int],
-        checks: list[Check],
-        max_steps: i64,
-        seed: int,
-        depth: int,
-        length: int,
-    ) -> None:
-        super().__init__(cpus, handlers, checks, max_steps, seed)
+    def __init__(self, case: Case, checks: list[Check], seed: int, depth: int, length: int) -> None:
+        super().__init__(case, checks, seed)
         self.depth: int = depth
         self.length: int = length
         self.priority: list[int] = []
         self.changes: list[int] = []
+        self.advance()
 
-    def restart(self, execution: int) -> None:
+    def advance(self) -> bool:
         """New priorities and new places to change them."""
-        self.planned = 0
-        self.known = 0
         lanes = len(self.lanes)
         order = list(range(lanes))
         for last in range(lanes - 1, 0, -1):
@@ -90,6 +77,7 @@ class PctEngine(RandomEngine):
         # Those that are changed go below all others: the later, the lower.
         self.priority = [self.depth + place for place in order]
         self.changes = [self.dice.below(max(self.length, 1)) for _ in range(self.depth - 1)]
+        return True
 
     def pick(self, step: i64, previous: i64, enabled: i64) -> i64:
         """The highest priority that can go on."""

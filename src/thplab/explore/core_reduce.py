@@ -37,7 +37,7 @@ from thplab.cpu.ops import (
     WRITE,
 )
 from thplab.explore.core import Engine
-from thplab.explore.core_check import Check
+from thplab.explore.core_check import Case, Check
 from thplab.explore.core_step import Lane, Node, dependent, effect
 
 __all__ = ["NO_BOUND", "Reduction"]
@@ -48,7 +48,7 @@ _OP_BITS: Final[i64] = 6
 
 
 def reversible(earlier: i64, later: i64) -> bool:
-    """Whether the two could have come in the other order: not what the one waited for the other to do."""
+    """Whether the two could have come in the other order; what waited for the other could not."""
     if later == LOCK:
         return earlier != UNLOCK
     if later == MUTEX_LOCK:
@@ -70,21 +70,15 @@ class Reduction(Engine):
     Attributes:
         bound: how many preemptions an execution may have.
         reduce: False searches every schedule within the bound (the figures to compare with).
-        hashes: trace_hash() will be asked for.
         floor: steps above which nothing is tried: the search of one subtree.
-        pruned: an alternative was left out for the bound alone.
         escaped: backtrack points above the floor, as (step, mask of lanes).
     """
 
-    def __init__(
-        self, cpus: i64, handlers: list[int], checks: list[Check], max_steps: i64, bound: i64
-    ) -> None:
-        super().__init__(cpus, handlers, checks, max_steps)
+    def __init__(self, case: Case, checks: list[Check], bound: i64) -> None:
+        super().__init__(case, checks)
         self.bound = bound
         self.reduce: bool = True
-        self.hashes: bool = False
         self.floor: i64 = 0
-        self.pruned: bool = False
         self.escaped: dict[int, int] = {}
         self.events: dict[object, list[int]] = {}
         self.nothing: list[int] = [0] * len(self.lanes)
@@ -177,7 +171,7 @@ class Reduction(Engine):
             bit: i64 = 1 << earlier.lane
             if reversible(other, op):
                 if bounded:
-                    # To turn the latest race round may cost too much where an earlier one can be afforded.
+                    # The bound may not allow reversing the latest race where it allows reversing an earlier one.
                     self._race(code >> _OP_BITS, number)
                 else:
                     if not seen & bit:

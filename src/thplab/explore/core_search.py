@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One execution of a case after another, with its checks, until nothing is left or the budget is spent."""
+"""The loop of every search: one execution of a case after another, with its checks.
+
+The engine decides who goes on, learns from each execution and plans the next; the loop ends when nothing
+is left, something has failed, or the budget is spent.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,8 @@ from thplab.cpu.hook import Entered, H
 from thplab.explore.checks import name_of
 from thplab.explore.core import COMPLETE, FAILED, Engine
 from thplab.explore.core_check import Case, World
-from thplab.explore.core_reduce import Reduction
 
-__all__ = ["Failure", "Limits", "Tally", "execute", "search"]
+__all__ = ["Failure", "Limits", "Tally", "execute", "once", "search"]
 
 
 class Failure:
@@ -57,7 +60,7 @@ def count_preemptions(engine: Engine) -> int:
 
 
 class Limits:
-    """When to stop: executions (0: any number), and a time by time.monotonic() (0: none)."""
+    """When to stop: at a number of executions (0: any), or at a time of time.monotonic() (0: none)."""
 
     def __init__(self, executions: i64 = 0, deadline: float = 0.0) -> None:
         self.executions: i64 = executions
@@ -75,11 +78,12 @@ class Tally:
     """What a search has seen.
 
     Attributes:
-        executions, steps: how much was run; cut: executions given up since nothing new could follow.
+        executions, steps: how much was run; cut: executions given up because nothing new could follow.
         states: final states, where the case gives them and they are collected.
         traces: hashes of the classes of equivalent executions, where they are collected.
         failures: the executions that failed: the first, or all if `every`.
-        exhausted: nothing within the bound is left.
+        exhausted: nothing is left that the engine would plan.
+        pruned: something was left out because of the bound alone.
         allocations: for each lane, the most allocation points that an execution passed.
     """
 
@@ -96,10 +100,6 @@ class Tally:
         self.exhausted: bool = False
         self.pruned: bool = False
         self.allocations: dict[int, int] = {}
-
-    def wanted(self) -> bool:
-        """Whether to go on after what has been found."""
-        return self.every or not self.failures
 
 
 def execute(engine: Engine, case: Case, tally: Tally) -> i64:
@@ -158,21 +158,26 @@ def _check_quiescent(engine: Engine, world: World) -> i64:
     return COMPLETE
 
 
-def search(engine: Reduction, case: Case, limits: Limits, tally: Tally) -> None:
-    """Depth-first over all schedules that `engine` has not tried, within its bound."""
+def once(engine: Engine, case: Case) -> Tally:
+    """One execution, the last of this engine."""
+    tally = Tally()
+    execute(engine, case, tally)
+    engine.close()
+    return tally
+
+
+def search(engine: Engine, case: Case, limits: Limits, tally: Tally) -> None:
+    """Execute what the engine plans, until it has no more plans, something fails, or a limit is reached."""
     engine.hashes = tally.collect
-    while True:
+    tally.exhausted = False
+    while not limits.reached(tally.executions):
         verdict = execute(engine, case, tally)
+        if tally.failures and not tally.every:
+            break
+        engine.learn()
         if tally.collect and verdict == COMPLETE:
-            engine.learn()
             tally.traces.add(engine.trace_hash())
-        else:
-            if verdict == FAILED and not tally.wanted():
-                return
-            engine.learn()
         if not engine.advance():
             tally.exhausted = True
             break
-        if limits.reached(tally.executions):
-            break
-    tally.pruned = engine.pruned
+    tally.pruned = tally.pruned or engine.pruned

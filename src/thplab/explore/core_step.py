@@ -91,7 +91,7 @@ def dependent(op: i64, other: i64) -> bool:
 
 
 class NotDeterministic(Exception):
-    """The same schedule led elsewhere: the case reads a clock, iterates a set of ids, or the like."""
+    """One schedule gave two executions: the case reads a clock, iterates a set of objects, or the like."""
 
     def __init__(self, step: int, text: str) -> None:
         super().__init__(text)

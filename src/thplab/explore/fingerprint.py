@@ -7,15 +7,14 @@ import zlib
 
 from thplab.explore.core import Engine
 from thplab.explore.core_check import Case
-from thplab.explore.core_search import Tally, execute
+from thplab.explore.core_search import once
 
 __all__ = ["fingerprint"]
 
 
 def fingerprint(case: Case) -> int:
     """A number that changes when what the case does changes: the operations of its first execution."""
-    engine = Engine(case.cpus, case.handlers, [], case.max_steps)
-    execute(engine, case, Tally())
+    engine = Engine(case, [])
+    once(engine, case)
     steps = [(int(engine.nodes[n].lane), int(engine.nodes[n].op)) for n in range(int(engine.n))]
-    engine.close()
     return zlib.crc32(repr(steps).encode())

@@ -45,12 +45,12 @@ class Recording:
     schedule: list[int]
 
 
-def encode(case: Case, design: str, failure: Failure) -> str:
-    """The id of a failure."""
+def encode(case: Case, failure: Failure) -> str:
+    """The id of a failure, of a case whose design has a name."""
     content = [
         FORMAT,
         case.name,
-        design,
+        case.design_name,
         fingerprint(case),
         failure.fail_lane,
         failure.fail_nth,

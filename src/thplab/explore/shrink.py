@@ -10,9 +10,8 @@ from __future__ import annotations
 from thplab.explore.checks import all_checks
 from thplab.explore.core import Engine
 from thplab.explore.core_check import Case
-from thplab.explore.core_search import Failure, Tally, execute, search
+from thplab.explore.core_search import Failure, Tally, once, search
 from thplab.explore.strategies.exhaustive import make_engine
-from thplab.explore.strategies.replay import plan
 from thplab.explore.verdict import Budget
 
 __all__ = ["blocks", "shortest"]
@@ -40,8 +39,7 @@ def shortest(case: Case, failure: Failure, budget: Budget = SEARCH) -> Failure:
     best = failure
     limits = budget.limits()
     for bound in range(failure.preemptions + 1):
-        engine = make_engine(case, bound)
-        engine.fail_lane, engine.fail_nth = failure.fail_lane, failure.fail_nth
+        engine = make_engine(case, bound, (failure.fail_lane, failure.fail_nth))
         tally = Tally(every=True)
         search(engine, case, limits, tally)
         engine.close()
@@ -74,11 +72,7 @@ def _without_needless_steps(case: Case, failure: Failure) -> Failure:
 
 
 def _try(case: Case, like: Failure, runs: list[tuple[int, int]]) -> Failure | None:
-    engine = Engine(case.cpus, case.handlers, all_checks(), case.max_steps)
+    engine = Engine(case, all_checks())
     engine.fail_lane, engine.fail_nth = like.fail_lane, like.fail_nth
-    plan(engine, [lane for lane, steps in runs for _ in range(steps)])
-    tally = Tally()
-    execute(engine, case, tally)
-    engine.close()
-    found = tally.failures[0] if tally.failures else None
-    return found if found is not None and found.check == like.check else None
+    engine.plan([lane for lane, steps in runs for _ in range(steps)])
+    return next((found for found in once(engine, case).failures if found.check == like.check), None)

@@ -82,7 +82,7 @@ class TraceEngine(Engine):
     """Runs one schedule and notes every step."""
 
     def __init__(self, case: Case, checks: list[Check]) -> None:
-        super().__init__(case.cpus, case.handlers, checks, case.max_steps)
+        super().__init__(case, checks)
         self.trace = Trace([lane_name(lane) for lane in self.lanes])
 
     def _commit(self, lane: Lane) -> None:

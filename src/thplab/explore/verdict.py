@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a search came to, and how much it covered."""
+"""The result of a search, and how much the search covered."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
 
-from thplab.explore.core_search import Failure, Limits
+from thplab.explore.core_search import Failure, Limits, Tally
 
 __all__ = ["Budget", "Verdict"]
 
@@ -18,9 +18,16 @@ class Budget:
     executions: int = 0
     seconds: float = 0.0
 
-    def limits(self) -> Limits:
-        """From now on."""
-        return Limits(self.executions, time.monotonic() + self.seconds if self.seconds else 0.0)
+    def limited(self) -> bool:
+        """Whether it ends a search at all."""
+        return bool(self.executions or self.seconds)
+
+    def limits(self, done: int = 0) -> Limits:
+        """The limits of a search that begins now, after `done` executions."""
+        return Limits(
+            done + self.executions if self.executions else 0,
+            time.monotonic() + self.seconds if self.seconds else 0.0,
+        )
 
 
 @dataclass
@@ -52,6 +59,16 @@ class Verdict:
     seconds: float = 0.0
     by_bound: dict[int, int] = field(default_factory=dict)
     seen: set[object] | None = None
+    started: float = field(default_factory=time.monotonic, repr=False, compare=False)
+
+    def note(self, tally: Tally) -> None:
+        """The search is over: take what it has counted."""
+        self.executions, self.steps = int(tally.executions), int(tally.steps)
+        self.cut, self.longest = int(tally.cut), int(tally.longest)
+        self.failure = tally.failures[0] if tally.failures else None
+        if tally.collect:
+            self.seen = set(tally.states)
+        self.seconds = time.monotonic() - self.started
 
     def coverage(self) -> str:
         """What "no failure" is worth, in a few words."""

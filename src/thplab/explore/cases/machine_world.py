@@ -16,9 +16,10 @@ from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import Folio, Task, Vma
 from thplab.mm.shrinker import ShrinkControl
 
-__all__ = ["UPPER_HALF", "MachineCase", "MachineWorld"]
+__all__ = ["UPPER_HALF", "Design", "Lanes", "MachineCase", "MachineWorld", "Setup"]
 
 Design = Callable[[Machine], DeferredSplitQueue]
+Lanes = Sequence[Callable[[], None]]
 
 UPPER_HALF = FULL_MASK & ~((1 << 256) - 1)
 NODE_SIZE = 32 << 20
@@ -47,7 +48,7 @@ class MachineWorld(World):
         self.cgroup = self.root
         if boot != "disabled":
             self.cgroup = self.machine.memcg.create("/c")
-        self.lanes: Sequence[Callable[[], None]] = ()
+        self.lanes: Lanes = ()
         self.huge: list[Vma] = []
         self.folios: list[Folio] = []
         self.held: dict[Folio, int] = {}
@@ -97,7 +98,7 @@ class MachineWorld(World):
         self.machine.memory.zap(vma, 0, UPPER_HALF)
 
     def unmap(self, vma: Vma) -> None:
-        """MADV_DONTNEED of all: the final put, unless somebody else holds a reference."""
+        """MADV_DONTNEED of all: the final put, unless another reference is left."""
         self.machine.memory.zap(vma, 0, FULL_MASK)
 
     def put(self, folio: Folio) -> None:
@@ -153,7 +154,7 @@ class MachineWorld(World):
         return target
 
     def split(self, folio: Folio) -> None:
-        """split_folio() by somebody who holds a reference, which is dropped afterwards (see :meth:`hold`)."""
+        """split_folio() by a caller that has a reference from :meth:`hold`, which it drops afterwards."""
         if folio.trylock():
             if folio.order:
                 self.machine.huge_memory.split_folio(folio)
@@ -199,6 +200,9 @@ class MachineWorld(World):
         self.lanes = ()
 
 
+Setup = Callable[[MachineWorld], Lanes]
+
+
 class MachineCase(Case):
     """A case on a small machine.
 
@@ -208,14 +212,13 @@ class MachineCase(Case):
         cpus: how many of the lanes are CPUs' programs.
         handlers: the CPU of each handler.
         boot, nodes: of the machine.
-        watch: checks on top of the standard ones, by name.
     """
 
     def __init__(
         self,
         name: str,
         summary: str,
-        setup: Callable[[MachineWorld], Sequence[Callable[[], None]]],
+        setup: Setup,
         *,
         cpus: int = 2,
         handlers: Sequence[int] = (),
@@ -230,12 +233,19 @@ class MachineCase(Case):
         self.nodes = nodes
         self.design: Design | None = None
 
-    def on(self, design: Design) -> MachineCase:
-        """The same case on a design."""
+    def on(
+        self,
+        design: Design,
+        design_name: str | None = "",
+        *,
+        name: str = "",
+        setup: Setup | None = None,
+    ) -> MachineCase:
+        """The same case on a design, which has that name on the command line; under another name or setup, if given."""
         case = MachineCase(
-            self.name,
+            name or self.name,
             self.summary,
-            self.setup,
+            setup or self.setup,
             cpus=int(self.cpus),
             handlers=self.handlers,
             boot=self.boot,
@@ -243,6 +253,7 @@ class MachineCase(Case):
         )
         case.max_steps = self.max_steps
         case.design = design
+        case.design_name = design_name
         return case
 
     def build(self) -> MachineWorld:

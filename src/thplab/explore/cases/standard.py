@@ -1,22 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The standard cases: each pair of operations on the queue that can meet, on one small machine.
 
-Every design is held to them. Two CPUs and one or two huge pages are enough for the bugs that this
+The tests hold every design to them. Two CPUs and one or two huge pages are enough for the bugs that this
 code has had; a third CPU is there where three parties are needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from thplab.errors import InputError
-from thplab.explore.cases.machine_world import MachineCase, MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineCase, MachineWorld
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.shrinker import SHRINKER_MEMCG_AWARE, SHRINKER_NUMA_AWARE, ShrinkControl, Shrinker
 
 __all__ = ["CASES", "case_named"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 def _add_offline(world: MachineWorld) -> Lanes:
@@ -124,7 +120,7 @@ def _count_all(world: MachineWorld) -> Lanes:
 
 
 class _Cache(Shrinker):
-    """A shrinker of somebody else, with a few objects."""
+    """Another shrinker, with a few objects."""
 
     def __init__(self) -> None:
         super().__init__("cache", SHRINKER_NUMA_AWARE | SHRINKER_MEMCG_AWARE)

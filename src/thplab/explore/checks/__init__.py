@@ -56,7 +56,7 @@ def all_checks() -> list[Check]:
 
 
 def name_of(error: BaseException, said: str) -> str:
-    """Which check an error is the report of, one of CHECK_NAMES; "" for an error of no rule.
+    """Which check an error is the report of, one of CHECK_NAMES; "" for an error that reports no broken rule.
 
     Args:
         said: what the engine already knows: "deadlock", "livelock", "warning", or "".

@@ -61,7 +61,7 @@ class Lockdep(Check):
             assert isinstance(obj, Mutex)
             name = obj.key.name
         if op != TRYLOCK:
-            # Nobody waits in a trylock: it closes no circle.
+            # A trylock never waits, so it closes no cycle.
             for other, _ in held:
                 self._order(other, name)
         held.append((name, obj))

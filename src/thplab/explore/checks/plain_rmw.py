@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A load and a store that another CPU's update of the same word came between: that update is lost (KCSAN)."""
+"""A plain load and its store, between which another CPU updates the word: that update is lost (KCSAN)."""
 
 from __future__ import annotations
 

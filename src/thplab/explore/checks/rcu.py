@@ -13,7 +13,7 @@ __all__ = ["RcuUse"]
 
 
 class RcuUse(Check):
-    """A pointer that a lane loaded under RCU is dead to it after that section, unless it took a reference."""
+    """A lane uses a pointer that it loaded under RCU only in that section, unless it took a reference."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class RcuUse(Check):
         return 1 << RCU_USE
 
     def begin(self) -> None:
-        """Nobody has loaded anything."""
+        """No pointer is loaded."""
         if self.loaded:
             self.loaded = {}
         if self.references:

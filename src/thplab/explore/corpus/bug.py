@@ -3,15 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thplab.explore.cases.machine_world import Design, MachineCase, MachineWorld
+from thplab.explore.cases.machine_world import Design, MachineCase, Setup
 from thplab.explore.core_check import CheckFailed
 
-__all__ = ["Bug", "Setup", "bug", "promise"]
-
-Setup = Callable[[MachineWorld], Sequence[Callable[[], None]]]
+__all__ = ["Bug", "bug", "promise"]
 
 
 @dataclass(frozen=True)
@@ -57,26 +55,15 @@ def bug(
     """Build an entry. `setup` is a standard case, or a setup of its own; `fixed_setup` where the fix
     lies in what the CPUs do and not in the design.
     """
-    if isinstance(setup, MachineCase):
-        case = MachineCase(
-            number,
-            setup.summary,
-            setup.setup,
-            cpus=int(setup.cpus),
-            handlers=setup.handlers,
-            boot=setup.boot,
-            nodes=setup.nodes,
-        )
-    else:
-        case = MachineCase(
-            number, title, setup, cpus=cpus, handlers=handlers, boot=boot, nodes=nodes
-        )
-    good = case.on(fixed)
-    if fixed_setup is not None:
-        good.setup = fixed_setup
-    good.name = f"{number}-fixed"
+    case = (
+        setup
+        if isinstance(setup, MachineCase)
+        else MachineCase(number, title, setup, cpus=cpus, handlers=handlers, boot=boot, nodes=nodes)
+    )
     expected = (checks,) if isinstance(checks, str) else checks
-    return Bug(number, title, versions, expected, case.on(mutant), good, bound, about)
+    broken = case.on(mutant, name=number)
+    good = case.on(fixed, name=f"{number}-fixed", setup=fixed_setup)
+    return Bug(number, title, versions, expected, broken, good, bound, about)
 
 
 def promise(kept: bool, text: str) -> None:

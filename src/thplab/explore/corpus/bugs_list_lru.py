@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.corpus.bug import Bug, bug
+from thplab.explore.corpus.bugs_series import queue_one
 from thplab.explore.corpus.mutants_list_lru import (
     ListLruB18,
     ListLruB19,
@@ -21,11 +22,9 @@ from thplab.mm.list_lru import LRU_STOP, Isolate, ListLru, ListLruOne
 
 __all__ = ["BUGS"]
 
-Lanes = Sequence[Callable[[], None]]
-
 
 class _StopAtFirst(Isolate):
-    """A callback that has had enough: it drops the lock, as all do that return STOP."""
+    """A callback that stops at the first entry and drops the lock, as each does that returns LRU_STOP."""
 
     def isolate(self, item: ListHead, l: ListLruOne) -> int:
         """LRU_STOP."""
@@ -72,12 +71,6 @@ def _nested_del_offline(world: MachineWorld) -> Lanes:
     vma = world.map_queued()
     world.map_queued()
     return (lambda: world.unmap(vma)), world.rmdir
-
-
-def _forgotten_hook(world: MachineWorld) -> Lanes:
-    """The first huge page of a cgroup is queued."""
-    vma = world.map_huge()
-    return ((lambda: world.unmap_half(vma)),)
 
 
 BUGS: tuple[Bug, ...] = (
@@ -133,7 +126,7 @@ BUGS: tuple[Bug, ...] = (
         checks="warning",
         mutant=QueueB44,
         fixed=ListLruQueue,
-        setup=_forgotten_hook,
+        setup=queue_one,
         about="The cgroup has no lists and is not dying; the huge page lands on an ancestor's.",
     ),
 )

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.cases.standard import case_named
 from thplab.explore.corpus.bug import Bug, bug, promise
 from thplab.explore.corpus.mutants_series import (
@@ -35,8 +35,6 @@ from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, PG_LARGE_RMAPPABLE, F
 from thplab.mm.vmscan import ScanControl
 
 __all__ = ["BUGS"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 def charged_folio(world: MachineWorld, order: int, flags: int) -> Folio:
@@ -151,8 +149,8 @@ def _two_cgroups(world: MachineWorld) -> Lanes:
     return (reclaim_both,)
 
 
-def _queue_one(world: MachineWorld) -> Lanes:
-    """The first huge page that is queued."""
+def queue_one(world: MachineWorld) -> Lanes:
+    """The first huge page of a cgroup is queued."""
     vma = world.map_huge()
     return ((lambda: world.unmap_half(vma)),)
 
@@ -303,7 +301,7 @@ BUGS: tuple[Bug, ...] = (
         checks="warning",
         mutant=QueueB10,
         fixed=ListLruQueue,
-        setup=_queue_one,
+        setup=queue_one,
         boot="nokmem",
         about="The list_lru copies the id of a shrinker that never got one.",
     ),

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.corpus.bug import Bug, bug, promise
 from thplab.explore.corpus.mutants_shrinker import QueueB37, QueueB37Fixed, QueueB39
 from thplab.mm.geometry import HPAGE_PMD_NR
@@ -16,8 +14,6 @@ from thplab.mm.mempolicy import MPOL_BIND, Mempolicy
 from thplab.mm.shrinker import SHRINKER_MEMCG_AWARE, SHRINKER_NUMA_AWARE, ShrinkControl, Shrinker
 
 __all__ = ["BUGS"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 class _Cache(Shrinker):
@@ -87,7 +83,7 @@ def _pressure_on_one_node(world: MachineWorld) -> Lanes:
 
 
 def _reachable_after_offline(world: MachineWorld) -> Lanes:
-    """A cgroup goes offline; its queued huge page is the parent's business from then on."""
+    """A cgroup goes offline; from then on reclaim of the parent must reach its queued huge page."""
     parent = world.nest()
     vma = world.map_queued()
 

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
-from thplab.explore.cases.machine_world import MachineWorld
+from thplab.explore.cases.machine_world import Lanes, MachineWorld
 from thplab.explore.cases.standard import case_named
 from thplab.explore.corpus.bug import Bug, bug, promise
 from thplab.explore.corpus.bugs_series import charged_folio
@@ -24,8 +24,6 @@ from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import PG_ANON, PG_HWPOISON, PG_LARGE_RMAPPABLE, Folio
 
 __all__ = ["BUGS"]
-
-Lanes = Sequence[Callable[[], None]]
 
 
 def _scan_locked_final_put(world: MachineWorld) -> Lanes:
@@ -50,7 +48,7 @@ def _swapout(unqueue: bool) -> Callable[[MachineWorld], Lanes]:
         machine.huge_memory.deferred_split_folio(folio, True)
 
         def swapout() -> None:
-            promise(folio.ref_freeze(1), "nobody else has a reference")
+            promise(folio.ref_freeze(1), "the case has the only reference")
             if unqueue:
                 machine.huge_memory.folio_unqueue_deferred_split(folio)
             machine.charges.uncharge_folio(folio)

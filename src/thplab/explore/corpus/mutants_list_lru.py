@@ -9,7 +9,8 @@ from thplab.cpu.hook import H, warn_once
 from thplab.cpu.list_head import list_splice
 from thplab.cpu.ops import WRITE
 from thplab.cpu.spinlock import PLAIN
-from thplab.designs.list_lru import DEFERRED_SPLIT_KEY, ListLruQueue
+from thplab.designs.list_lru import ListLruQueue
+from thplab.explore.corpus.mutant import QueueWithLru
 from thplab.mm.list_lru import DEAD, LRU_STOP, Isolate, ListLru, ListLruOne
 from thplab.mm.memcontrol import MemCgroup, memcg_kmem_id
 from thplab.mm.mm_types import Folio, folio_memcg
@@ -125,28 +126,22 @@ class _RedirectedLruB43(_RedirectedLruFixed):
         super()._set_nr_items(l, nr_items)
 
 
-class QueueB21(ListLruQueue):
+class QueueB21(QueueWithLru):
     """With the redirecting list_lru and its condition for the bit."""
 
-    def make_lru(self) -> ListLru:
-        """The THP lru."""
-        return _RedirectedLru(self.machine, True, self, DEFERRED_SPLIT_KEY)
+    kind = _RedirectedLru
 
 
-class QueueB21Fixed(ListLruQueue):
+class QueueB21Fixed(QueueWithLru):
     """Redirecting still, and the bit set always."""
 
-    def make_lru(self) -> ListLru:
-        """The THP lru."""
-        return _RedirectedLruFixed(self.machine, True, self, DEFERRED_SPLIT_KEY)
+    kind = _RedirectedLruFixed
 
 
-class QueueB43(ListLruQueue):
+class QueueB43(QueueWithLru):
     """Redirecting, with negative counts reported."""
 
-    def make_lru(self) -> ListLru:
-        """The THP lru."""
-        return _RedirectedLruB43(self.machine, True, self, DEFERRED_SPLIT_KEY)
+    kind = _RedirectedLruB43
 
 
 class QueueB44(ListLruQueue):

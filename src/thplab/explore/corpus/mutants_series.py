@@ -8,19 +8,14 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from thplab.cpu.list_head import ListHead
-from thplab.designs.list_lru import DEFERRED_SPLIT_KEY, DeferredSplitIsolate, ListLruQueue
+from thplab.designs.list_lru import ListLruQueue
+from thplab.designs.list_lru_v1 import IsolateV1, ListLruV1
+from thplab.explore.corpus.mutant import QueueWithLru, with_parts
 from thplab.mm.khugepaged import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, Khugepaged
-from thplab.mm.list_lru import (
-    LRU_REMOVED,
-    Isolate,
-    ListLru,
-    ListLruOne,
-    list_lru_isolate,
-    list_lru_isolate_move,
-)
+from thplab.mm.list_lru import Isolate, ListLru, ListLruOne
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, Folio, Task, Vma, folio_memcg
-from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl, Shrinker
+from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, Folio, Task, Vma
+from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -50,14 +45,7 @@ class QueueB01(ListLruQueue):
         """The section that list_lru_lock() opens comes too late."""
         if not folio.flags & PG_ANON or folio.order <= 1:
             return folio.ref_freeze(expected)
-        lru = self.the_lru()
-        l, _ = lru.lock(folio.nid, folio_memcg(folio))
-        frozen = folio.ref_freeze(expected)
-        if frozen:
-            lru.del_locked(l, folio, folio.nid)
-            self.forget_partially_mapped(folio)
-        lru.unlock(l)
-        return frozen
+        return self.freeze_on_list(folio, expected)
 
 
 class QueueB02(ListLruQueue):
@@ -73,15 +61,9 @@ class QueueB03(ListLruQueue):
 
     def freeze(self, folio: Folio, expected: i64) -> bool:
         """No dequeue_deferred."""
-        lru = self.the_lru()
         rcu = self.machine.rcu
         rcu.read_lock()
-        l, _ = lru.lock(folio.nid, folio_memcg(folio))
-        frozen = folio.ref_freeze(expected)
-        if frozen:
-            lru.del_locked(l, folio, folio.nid)
-            self.forget_partially_mapped(folio)
-        lru.unlock(l)
+        frozen = self.freeze_on_list(folio, expected)
         rcu.read_unlock()
         return frozen
 
@@ -100,12 +82,10 @@ class ListLruB04(ListLru):
         return self._alloc_heads(memcg)  # type: ignore[arg-type]
 
 
-class QueueB04(ListLruQueue):
+class QueueB04(QueueWithLru):
     """The hook runs when the memory controller is disabled."""
 
-    def make_lru(self) -> ListLru:
-        """The THP lru."""
-        return ListLruB04(self.machine, True, self, DEFERRED_SPLIT_KEY)
+    kind = ListLruB04
 
     def prepare(self, folio: Folio) -> bool:
         """Without a look at mem_cgroup_disabled()."""
@@ -121,50 +101,31 @@ class KhugepagedB05(Khugepaged):
         return SCAN_SUCCEED if result == SCAN_ALLOC_HUGE_PAGE_FAIL else result
 
 
-class QueueB05(ListLruQueue):
-    """With that khugepaged."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine)
-        machine.khugepaged = KhugepagedB05(machine)
+QueueB05 = with_parts(ListLruQueue, khugepaged=KhugepagedB05)
 
 
-class QueueB06(ListLruQueue):
-    """The lock's walk up to an ancestor is not told to the caller."""
+class ListLruB06(ListLru):
+    """The caller does not learn that the lock walked up to an ancestor."""
 
-    def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
-        """The bit is set on the cgroup that was asked for."""
-        lru = self.the_lru()
-        rcu = self.machine.rcu
-        rcu.read_lock()
-        memcg = folio_memcg(folio)
-        l, _ = lru.lock_irqsave(folio.nid, memcg)
-        self.note_partially_mapped(folio, partially_mapped)
-        lru.add_locked(l, folio, folio.nid, memcg)
-        lru.unlock_irqrestore(l)
-        rcu.read_unlock()
+    def lock_irqsave(
+        self, nid: i64, memcg: MemCgroup | None
+    ) -> tuple[ListLruOne, MemCgroup | None]:
+        """list_lru_lock_irqsave(): the cgroup that was asked for passes for the owner of the list."""
+        return super().lock_irqsave(nid, memcg)[0], memcg
 
 
-class IsolateB07(DeferredSplitIsolate):
-    """Unlinks the folio before it is done with it."""
+class QueueB06(QueueWithLru):
+    """The bit is set on the cgroup that was asked for."""
 
-    def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """deferred_split_isolate() of v1 to v4."""
-        assert isinstance(item, Folio)
-        if item.try_get():
-            list_lru_isolate_move(l, item, self.dispose)
-            return LRU_REMOVED
-        list_lru_isolate(l, item)
-        self.queue.forget_partially_mapped(item)
-        return LRU_REMOVED
+    kind = ListLruB06
 
 
 class QueueB07(ListLruQueue):
-    """With that callback."""
+    """The walk unlinks a folio before it is done with it, from v1 to v4."""
 
     def make_isolate(self, dispose: ListHead) -> Isolate:
-        """The callback of the walk."""
-        return IsolateB07(self, dispose)
+        """The callback of the first version."""
+        return IsolateV1(self, dispose)
 
 
 class QueueB08(ListLruQueue):
@@ -175,20 +136,10 @@ class QueueB08(ListLruQueue):
         self.flags |= SHRINKER_NONSLAB
 
 
-class ListLruB10(ListLru):
-    """Takes the id of a shrinker that has none: 0."""
+class QueueB10(QueueWithLru):
+    """The list_lru takes the id of a shrinker that has none: 0."""
 
-    def take_shrinker_id(self, shrinker: Shrinker) -> i64:
-        """Whatever the shrinker became."""
-        return shrinker.id
-
-
-class QueueB10(ListLruQueue):
-    """With that list_lru."""
-
-    def make_lru(self) -> ListLru:
-        """The THP lru."""
-        return ListLruB10(self.machine, True, self, DEFERRED_SPLIT_KEY)
+    kind = ListLruV1
 
 
 class QueueB11(ListLruQueue):

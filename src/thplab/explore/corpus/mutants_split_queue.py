@@ -3,24 +3,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from mypy_extensions import i64
 
-from thplab.cpu.list_head import ListHead, list_add, list_del_init, list_splice_tail
+from thplab.cpu.list_head import ListHead, list_splice_tail
 from thplab.cpu.spinlock import IRQSAVE
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.split_queue import DeferredSplit, SplitQueue
 from thplab.designs.split_queue_reparented import SplitQueueReparented
+from thplab.explore.corpus.mutant import with_parts
 from thplab.mm.huge_memory import HugeMemory
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.migrate import Migration
 from thplab.mm.mm_types import PG_LRU, PG_PARTIALLY_MAPPED, Folio
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 from thplab.mm.swap import Lru
-
-if TYPE_CHECKING:
-    from thplab.mm.machine import Machine
 
 __all__ = ["QueueB23", "QueueB24", "QueueB29", "QueueB32", "QueueB34", "QueueB45"]
 
@@ -32,21 +28,7 @@ class QueueB23(SplitQueue):
         """deferred_split_scan() up to 6.8: a folio that could not be locked is put and stays on the list."""
         queue = self.queue_of(sc.memcg, sc.nid)
         dispose = ListHead()
-        queue.lock.acquire(IRQSAVE)
-        entry = queue.next
-        while entry is not None and entry is not queue and sc.nr_to_scan:
-            following = entry.next
-            assert isinstance(entry, Folio)
-            if entry.try_get():
-                list_del_init(entry)
-                list_add(entry, dispose)
-            else:
-                self.forget_partially_mapped(entry)
-                list_del_init(entry)
-                queue.set_len(queue.split_queue_len - 1)
-            sc.nr_to_scan -= 1
-            entry = following
-        queue.lock.release(IRQSAVE)
+        self._take(queue, sc, dispose)
         split: i64 = 0
         entry = dispose.next
         while entry is not None and entry is not dispose:
@@ -82,12 +64,7 @@ class LruB24(Lru):
         folio.poison()
 
 
-class QueueB24(SplitQueue):
-    """With that final put."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine)
-        machine.lru = LruB24(machine)
+QueueB24 = with_parts(SplitQueue, lru=LruB24)
 
 
 class QueueB29(ListLruQueue):
@@ -117,12 +94,7 @@ class MigrationB34(Migration):
         """Forgotten."""
 
 
-class QueueB34(ListLruQueue):
-    """With that migration."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine)
-        machine.migration = MigrationB34(machine)
+QueueB34 = with_parts(ListLruQueue, migration=MigrationB34)
 
 
 class HugeMemoryB45(HugeMemory):
@@ -133,9 +105,4 @@ class HugeMemoryB45(HugeMemory):
         self.machine.deferred_split.enqueue(folio, partially_mapped)
 
 
-class QueueB45(ListLruQueue):
-    """With that guard missing."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__(machine)
-        machine.huge_memory = HugeMemoryB45(machine)
+QueueB45 = with_parts(ListLruQueue, huge_memory=HugeMemoryB45)

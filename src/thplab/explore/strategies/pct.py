@@ -6,7 +6,7 @@ from __future__ import annotations
 from thplab.explore.checks import all_checks
 from thplab.explore.core_check import Case
 from thplab.explore.core_random import PctEngine, RandomEngine
-from thplab.explore.core_search import Tally, execute
+from thplab.explore.core_search import once
 from thplab.explore.strategies.random_walk import RandomWalk
 
 __all__ = ["Pct"]
@@ -22,18 +22,6 @@ class Pct(RandomWalk):
         self.depth = depth
 
     def engine(self, case: Case) -> RandomEngine:
-        """One execution by itself says how many steps there are to choose from."""
-        measured = RandomWalk(self.seed).engine(case)
-        tally = Tally()
-        measured.restart(0)
-        execute(measured, case, tally)
-        measured.close()
-        return PctEngine(
-            case.cpus,
-            case.handlers,
-            all_checks(),
-            case.max_steps,
-            self.seed,
-            self.depth,
-            int(tally.longest),
-        )
+        """One execution of a random walk says how many steps there are to choose from."""
+        steps = int(once(super().engine(case), case).longest)
+        return PctEngine(case, all_checks(), self.seed, self.depth, steps)

@@ -3,32 +3,17 @@
 
 from __future__ import annotations
 
-import time
-
 from thplab.errors import InputError
 from thplab.explore.checks import all_checks
 from thplab.explore.core import Engine
 from thplab.explore.core_check import Case
-from thplab.explore.core_search import Tally, execute
-from thplab.explore.core_step import Node, ReplayMismatch
-from thplab.explore.strategies import complain_about_the_case, note
-from thplab.explore.verdict import Budget, Verdict
+from thplab.explore.strategies import Strategy
 
-__all__ = ["Replay", "plan"]
+__all__ = ["Replay"]
 
 
-def plan(engine: Engine, schedule: list[int]) -> None:
-    """Have the engine follow the schedule in its next execution."""
-    nodes = [Node(len(engine.lanes)) for _ in schedule]
-    for node, number in zip(nodes, schedule, strict=True):
-        node.lane = number
-    engine.nodes = nodes
-    engine.planned = len(schedule)
-    engine.known = 0
-
-
-class Replay:
-    """Follows a schedule, and goes on by itself after its end.
+class Replay(Strategy):
+    """Follows a schedule, and goes on by itself after its end. Raises InputError if it does not fit the case.
 
     Args:
         schedule: the lane of each step.
@@ -41,30 +26,13 @@ class Replay:
         self.schedule = schedule
         self.fault = fault
 
-    def search(self, case: Case, budget: Budget) -> Verdict:
-        """See Strategy.
-
-        Raises:
-            InputError: the schedule does not fit the case.
-        """
-        verdict = Verdict(self.name)
-        started = time.monotonic()
-        engine = Engine(case.cpus, case.handlers, all_checks(), case.max_steps)
+    def engine(self, case: Case) -> Engine:
+        """An engine that plans nothing further."""
+        engine = Engine(case, all_checks())
         if any(not 0 <= number < len(engine.lanes) for number in self.schedule):
             raise InputError(
                 f"case {case.name} has {len(engine.lanes)} lanes; the schedule names others"
             )
         engine.fail_lane, engine.fail_nth = self.fault
-        plan(engine, self.schedule)
-        tally = Tally()
-        execute(engine, case, tally)
-        engine.close()
-        note(verdict, tally, started)
-        failure = verdict.failure
-        if failure is not None:
-            if isinstance(failure.error, ReplayMismatch):
-                raise InputError(
-                    f"the schedule does not fit case {case.name}: {failure.error}; it is of another version"
-                )
-            complain_about_the_case(case, failure)
-        return verdict
+        engine.plan(self.schedule)
+        return engine

@@ -12,10 +12,13 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import cache
 
 from mypy_extensions import i64
 
-from thplab.explore.checkpoint import pack, unpack
+from thplab.errors import InputError
+from thplab.explore.checkpoint import pack
+from thplab.explore.core import Engine
 from thplab.explore.core_check import Case
 from thplab.explore.core_reduce import Reduction
 from thplab.explore.core_search import Limits, Tally, execute, search
@@ -52,14 +55,18 @@ class _Part:
     allocations: dict[int, int] = field(default_factory=dict)
 
 
-def _search_part(job: _Job) -> _Part:
-    """In another process: search the subtree."""
+@cache
+def _case(name: str, design: str) -> Case:
+    """In another process: the case, of which the design is loaded once."""
     from thplab.explore.session import case_for
 
-    case = case_for(job.case, job.design)
-    engine = make_engine(case, job.bound)
-    engine.fail_lane, engine.fail_nth = job.fault
-    unpack(engine, job.stack)
+    return case_for(name, design) if design else case_for(name)
+
+
+def _search_part(job: _Job) -> _Part:
+    """In another process: search the subtree."""
+    case = _case(job.case, job.design)
+    engine = make_engine(case, job.bound, job.fault, job.stack)
     engine.floor = len(job.stack)
     tally = Tally()
     search(engine, case, Limits(0, job.deadline), tally)
@@ -78,22 +85,33 @@ def _search_part(job: _Job) -> _Part:
 
 
 class Shared(Exhaustive):
-    """Exhaustive, with `jobs` processes. The design is given as on the command line."""
+    """Exhaustive, with `jobs` processes, each of which loads the design by its name."""
 
-    def __init__(self, bound: int, design: str, jobs: int) -> None:
-        super().__init__(bound, design=design)
+    def __init__(self, bound: int, jobs: int) -> None:
+        super().__init__(bound)
         self.jobs = jobs
         self.pool: ProcessPoolExecutor | None = None
 
     def search(self, case: Case, budget: Budget) -> Verdict:
-        """See Strategy. The processes begin anew, so that they share nothing with this one."""
+        """See Strategy. The processes begin anew, so that they share nothing with this one.
+
+        Raises:
+            InputError: the case's design has no name.
+        """
+        if case.design_name is None:
+            raise InputError("several processes need a design that has a name; give file.py:Class")
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(self.jobs, mp_context=context) as pool:
             self.pool = pool
             return super().search(case, budget)
 
-    def run_bound(self, engine: Reduction, case: Case, limits: Limits, tally: Tally) -> None:
+    def executions(self, engine: Engine, case: Case, limits: Limits, tally: Tally) -> None:
         """The first execution here, and the subtrees along it elsewhere."""
+        assert isinstance(engine, Reduction)
+        assert case.design_name is not None
+        tally.exhausted = False
+        if limits.reached(tally.executions):
+            return
         execute(engine, case, tally)
         if tally.failures:
             return
@@ -109,7 +127,12 @@ class Shared(Exhaustive):
                 for stack in _alternatives(engine):
                     fault = (int(engine.fail_lane), int(engine.fail_nth))
                     job = _Job(
-                        case.name, self.design, int(engine.bound), fault, stack, limits.deadline
+                        case.name,
+                        case.design_name,
+                        int(engine.bound),
+                        fault,
+                        stack,
+                        limits.deadline,
                     )
                     running.add(pool.submit(_search_part, job))
             if not running:
@@ -126,18 +149,13 @@ class Shared(Exhaustive):
         tally.pruned = tally.pruned or engine.pruned
         tally.exhausted = complete and failing is None
         if failing is not None:
-            self._repeat(engine, case, tally, failing)
-
-    def _repeat(self, engine: Reduction, case: Case, tally: Tally, schedule: list[int]) -> None:
-        """The failure, in this process."""
-        from thplab.explore.strategies.replay import plan
-
-        plan(engine, schedule)
-        execute(engine, case, tally)
+            # The failure once more, in this process.
+            engine.plan(failing)
+            execute(engine, case, tally)
 
 
 def _alternatives(engine: Reduction) -> list[list[list[int]]]:
-    """The alternatives along the first execution that nobody has been given yet."""
+    """The alternatives along the first execution that no process has been given yet."""
     found = []
     lanes = [int(engine.nodes[step].lane) for step in range(int(engine.n))]
     for step in range(int(engine.n)):
