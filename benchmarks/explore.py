@@ -28,15 +28,15 @@ from thplab.cpu.atomic import AtomicLong
 from thplab.cpu.list_head import ListHead, list_add_tail, list_del_init, list_empty, list_release
 from thplab.cpu.object import KernelObject
 from thplab.cpu.spinlock import LockClass, SpinLock
-from thplab.explore.cases.standard import CASES
-from thplab.explore.checks import all_checks
-from thplab.explore.core_check import Case, Check, World
-from thplab.explore.core_reduce import Reduction
-from thplab.explore.core_search import Limits, Tally, search
-from thplab.explore.corpus import CORPUS
-from thplab.explore.corpus.search import search_bug
-from thplab.explore.interpreted import is_compiled
-from thplab.explore.session import case_for
+from thplab.explorer.cases.standard import CASES
+from thplab.explorer.checks import all_checks
+from thplab.explorer.core_check import Case, Check, World
+from thplab.explorer.core_reduce import Reduction
+from thplab.explorer.core_search import Limits, Tally, search
+from thplab.explorer.corpus import CORPUS
+from thplab.explorer.corpus.search import search_bug
+from thplab.explorer.interpreted import is_compiled
+from thplab.explorer.session import case_for
 
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "benchmarks" / "out"

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from thplab.explore.core_check import Case, World
-from thplab.explore.core_reduce import NO_BOUND, Reduction
-from thplab.explore.core_search import Limits, Tally, search
+from thplab.explorer.core_check import Case, World
+from thplab.explorer.core_reduce import NO_BOUND, Reduction
+from thplab.explorer.core_search import Limits, Tally, search
 
 __all__ = ["Litmus", "outcomes"]
 

@@ -8,7 +8,7 @@ import json
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
-from thplab.compare.comparison import compare
+from thplab.comparison.comparison import compare
 from thplab.report.json_text import FORMAT_VERSION, comparison_json
 
 

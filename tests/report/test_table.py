@@ -11,7 +11,7 @@ from rich.console import Console
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
-from thplab.compare.comparison import Comparison, compare
+from thplab.comparison.comparison import Comparison, compare
 from thplab.releases.release import Release
 from thplab.report.table import comparison_table
 from thplab.report.terminal import comparison_svg, comparison_text, print_comparison

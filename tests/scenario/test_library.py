@@ -10,7 +10,7 @@ from syrupy.assertion import SnapshotAssertion
 
 from thplab import designs
 from thplab.backends import model
-from thplab.compare.comparison import compare
+from thplab.comparison.comparison import compare
 from thplab.report.json_text import comparison_json
 from thplab.report.terminal import comparison_text
 from thplab.scenario.library import library_files

@@ -12,6 +12,7 @@ import msgspec
 from thplab import designs
 from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
+from thplab.designs import Design
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
@@ -21,19 +22,12 @@ from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
-__all__ = ["build_machine", "default_release", "run"]
-
-Design = type[DeferredSplitQueue]
-
-
-def default_release(design: str) -> Release:
-    """What a design runs on where no release is named: the newest, with this design in place of its own."""
-    return msgspec.structs.replace(release_named(NEWEST), design=design)
+__all__ = ["build_machine", "run"]
 
 
 def run(
     scenario: Scenario,
-    design: str = "",
+    design: Design = "",
     *,
     release: Release | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -42,7 +36,7 @@ def run(
 
     Args:
         scenario: what happens.
-        design: a name of thplab.designs.names(), or "file.py:Class"; "": that of the release.
+        design: a name of thplab.designs.names(), "file.py:Class", or a class; "": that of the release.
         release: what the model does as; None: the newest.
         progress: called before each step with its index and how many there are.
 
@@ -51,29 +45,30 @@ def run(
         DesignError: the design cannot be loaded, or raised something that no kernel says.
         InputError: the release cannot have the design.
     """
-    as_release = release or default_release(design or release_named(NEWEST).design)
     if release is not None and design:
         check_design(release, design)
-        as_release = msgspec.structs.replace(release, design=design)
-    queue = designs.load(as_release.design)
-    name = as_release.design.rpartition(":")[2]
-    title = name if release is None else f"{release.name} {name}"
+    base = release or release_named(NEWEST)
+    chosen = design or base.design
+    queue = designs.load(chosen)
+    name = designs.title(chosen)
+    as_release = msgspec.structs.replace(base, design=name)
+    blamed = "" if designs.ships(chosen) else str(chosen)
     result = Run(
         scenario=scenario.name,
         backend="model",
-        title=title,
+        title=name if release is None else f"{release.name} {name}",
         observations=[],
-        release=msgspec.structs.replace(as_release, design=name),
+        release=as_release,
     )
     machine: Machine | None = None
     # The model keeps no garbage in cycles while it runs, and looking for some takes a fifth of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
-        with _blaming(as_release.design):
+        with _blaming(blamed):
             machine = build_machine(scenario.host, queue, as_release)
         with machine.entered():
-            _run_steps(scenario, machine, as_release, result, progress)
+            _run_steps(scenario, ModelWorld(machine, as_release), result, blamed, progress)
     finally:
         if machine is not None:
             machine.teardown()
@@ -87,13 +82,13 @@ def run(
 
 @contextmanager
 def _blaming(design: str, where: str = "") -> Iterator[None]:
-    """What a user's design raises, and no kernel says, is told with its name and the place."""
+    """What a user's design raises, and no kernel says, gets its name and the place; "": our own mistakes."""
     try:
         yield
     except (ThplabError, KernelBug):
         raise
     except Exception as error:
-        if ":" not in design:
+        if not design:
             raise
         place = f"{where}: " if where else ""
         raise DesignError(
@@ -103,12 +98,11 @@ def _blaming(design: str, where: str = "") -> Iterator[None]:
 
 def _run_steps(
     scenario: Scenario,
-    machine: Machine,
-    release: Release,
+    world: ModelWorld,
     result: Run,
+    blamed: str,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    world = ModelWorld(machine, release)
     result.observations = world.observations
     for path, settings in scenario.cgroups.items():
         world.add_cgroup(path, settings)
@@ -119,7 +113,7 @@ def _run_steps(
             progress(index, len(scenario.steps))
         where = scenario.where(index)
         try:
-            with _blaming(release.design, where):
+            with _blaming(blamed, where):
                 outcome = world.perform(step, where, index)
         except KernelBug as bug:
             # A real kernel stops here too. What was seen before stays.
@@ -129,7 +123,7 @@ def _run_steps(
             result.outcomes.append(outcome)
 
 
-def build_machine(host: Host, design: Design, release: Release) -> Machine:
+def build_machine(host: Host, design: type[DeferredSplitQueue], release: Release) -> Machine:
     """A host of the model before anything happens on it."""
     distances = [list(row) for row in host.distances] if host.distances else None
     machine = Machine([int(size) for size in host.nodes], design, host.memcg, distances)

@@ -14,7 +14,7 @@ from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import memory_shortage
 from thplab.cli.options import add_output_option, add_time_limit, note
 from thplab.cli.output import check_writable, write_text
-from thplab.compare.verify import Verification, not_verified, verify
+from thplab.comparison.verify import Verification, not_verified, verify
 from thplab.report.lists import print_findings
 from thplab.report.verification import finding_text, verification_json, verification_text
 from thplab.scenario.errors import InputError

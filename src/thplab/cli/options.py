@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Options that several verbs have, and the runs that they ask for."""
+"""Options that several verbs have, runs on kernels, and the bar that shows progress."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from thplab.releases.release import Release
+from thplab.api.runs import DEFAULT_RELEASES
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -18,18 +17,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 __all__ = [
+    "Watched",
     "add_kernel_options",
     "add_model_options",
     "add_output_option",
     "add_scenario",
     "add_time_limit",
     "kernel_runs",
-    "model_runs",
     "note",
 ]
 
-DEFAULT_RELEASES = ("6.12", "7.3")
-"""Before and after the change that the laboratory is about."""
 PATIENCE_SECONDS = 1.0
 """Shorter runs show no progress bar."""
 
@@ -110,47 +107,6 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}: give a number of seconds above 0")
     return seconds
-
-
-def model_runs(
-    scenario: Scenario,
-    releases: Sequence[str],
-    wanted_designs: Sequence[str],
-    default: Sequence[str] = DEFAULT_RELEASES,
-) -> list[Run]:
-    """Run the scenario on the model: as each release, on each design; as the default if none is named.
-
-    Raises:
-        InputError: there is no such release or design, or the release cannot have the design.
-    """
-    from thplab import designs
-    from thplab.backends import model
-    from thplab.releases.named import NAMES, check_design, release_named
-
-    chosen = _each_once(releases or (() if wanted_designs else default), NAMES)
-    named: list[Release | None] = [release_named(name) for name in chosen]
-    on = _each_once(wanted_designs, designs.names() if "all" in wanted_designs else ())
-    pairs = [(release, design) for release in named or [None] for design in on or [""]]
-    for release, design in pairs:
-        if design:
-            designs.load(design)
-            if release is not None:
-                check_design(release, design)
-    runs = []
-    for release, design in pairs:
-        with Watched(
-            " ".join(part for part in (release.name if release else "", design) if part)
-        ) as watched:
-            runs.append(model.run(scenario, design, release=release, progress=watched))
-    return runs
-
-
-def _each_once(names: Sequence[str], every: Sequence[str]) -> list[str]:
-    """The names, each once; "all" is every one that there is."""
-    chosen: dict[str, None] = {}
-    for name in names:
-        chosen.update(dict.fromkeys(every if name == "all" else [name]))
-    return list(chosen)
 
 
 def kernel_runs(scenario: Scenario, options: argparse.Namespace) -> list[Run]:

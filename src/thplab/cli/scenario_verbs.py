@@ -6,14 +6,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from thplab.api.runs import DEFAULT_RELEASES, model_beside, model_runs
 from thplab.cli.options import (
-    DEFAULT_RELEASES,
+    Watched,
     add_kernel_options,
     add_model_options,
     add_output_option,
     add_scenario,
     kernel_runs,
-    model_runs,
 )
 from thplab.cli.output import check_writable, write_text
 from thplab.scenario.errors import InputError, ScenarioError
@@ -39,21 +39,10 @@ class Compare:
         """Run the scenario as each release, and on kernels if asked to, and show them side by side."""
         scenario = find_scenario(options.scenario)
         check_writable(options.output, options.svg)
-        runs = model_runs(scenario, options.releases, options.designs)
+        runs = model_runs(scenario, options.releases, options.designs, watched=Watched)
         for run in kernel_runs(scenario, options):
-            runs.extend([*_model_beside(scenario, run, runs), run])
+            runs.extend([*model_beside(scenario, run, runs), run])
         return _output(scenario, runs, options)
-
-
-def _model_beside(scenario: Scenario, kernel: Run, runs: Sequence[Run]) -> list[Run]:
-    """The model of the kernel's own release, unless a column is that already, or nobody can tell."""
-    from thplab import designs
-    from thplab.backends import model
-
-    known = kernel.release.design in designs.names()
-    if not known or any(run.release == kernel.release for run in runs if run.backend == "model"):
-        return []
-    return [model.run(scenario, release=kernel.release)]
 
 
 class RunOne:
@@ -80,7 +69,9 @@ class RunOne:
         if on_kernels:
             runs = kernel_runs(scenario, options)
         else:
-            runs = model_runs(scenario, options.releases, options.designs, DEFAULT_RELEASES[-1:])
+            runs = model_runs(
+                scenario, options.releases, options.designs, DEFAULT_RELEASES[-1:], Watched
+            )
         return _output(scenario, runs, options)
 
 
@@ -101,7 +92,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 def _output(scenario: Scenario, runs: Sequence[Run], options: argparse.Namespace) -> int:
     """Compare the runs and write the result where `options` want it; the status."""
-    from thplab.compare.comparison import compare
+    from thplab.comparison.comparison import compare
 
     comparison = compare(scenario, runs)
     if options.svg is not None:

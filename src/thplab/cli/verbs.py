@@ -34,12 +34,12 @@ class Verb(NamedTuple):
 
 
 VERBS = (
-    Verb("bugs", "find every known bug again by searching interleavings", "bugs", ""),
+    Verb("bugs", "find every known bug again by searching interleavings", "explorer_verbs", "Bugs"),
     Verb(
         "compare", "run a scenario as several releases, side by side", "scenario_verbs", "Compare"
     ),
     Verb("doctor", "what thplab can use here, and how to get the rest", "kernel_verbs", "Doctor"),
-    Verb("explore", "search the interleavings of a design", "explore", ""),
+    Verb("explore", "search the interleavings of a design", "explorer_verbs", "Explore"),
     Verb("fuzz", "hold the model against a kernel with random scenarios", "kernel_verbs", "Fuzz"),
     Verb(
         "releases", "list the releases of Linux that the model can be", "scenario_verbs", "Releases"
@@ -57,4 +57,4 @@ def load_verb(name: str) -> VerbClass:
     """Import the module of a verb; an instance of its class."""
     verb = next(verb for verb in VERBS if verb.name == name)
     module = import_module(f"thplab.cli.{verb.module}")
-    return cast("VerbClass", getattr(module, verb.kind)() if verb.kind else module)
+    return cast("VerbClass", getattr(module, verb.kind)())

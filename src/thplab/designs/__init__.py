@@ -20,9 +20,22 @@ from thplab.errors import DesignError
 from thplab.kernel_version import version_of
 from thplab.mm.deferred_split import DeferredSplitQueue
 
-__all__ = ["DeferredSplitQueue", "load", "names", "of_version", "shipped"]
+__all__ = [
+    "DeferredSplitQueue",
+    "Design",
+    "load",
+    "names",
+    "of_version",
+    "shipped",
+    "ships",
+    "title",
+]
 
 _REQUIRED = ("enqueue", "unqueue", "count_objects", "scan_objects", "freeze")
+
+
+Design = str | type[DeferredSplitQueue]
+"""A name of :func:`names`, "file.py:Class", or a class."""
 
 
 def shipped() -> dict[str, type[DeferredSplitQueue]]:
@@ -54,18 +67,27 @@ def of_version(version: tuple[int, int]) -> str:
     return found
 
 
-def load(spec: str) -> type[DeferredSplitQueue]:
+def load(spec: Design) -> type[DeferredSplitQueue]:
     """The class of a design. A file is executed once, unless it has changed since.
-
-    Args:
-        spec: a name of :func:`names`, or "file.py:Class".
 
     Raises:
         DesignError: there is no such design, the file cannot be imported, or the class lacks a method.
     """
-    if spec in {module.name for module in pkgutil.iter_modules(__path__)}:
-        return _in_module(spec)
-    return checked(_from_file(spec) if ":" in spec else _from_entry_point(spec), spec)
+    if ships(spec):
+        return _in_module(str(spec))
+    if not isinstance(spec, str):
+        return _checked(spec, title(spec))
+    return _checked(_from_file(spec) if ":" in spec else _from_entry_point(spec), spec)
+
+
+def ships(spec: Design) -> bool:
+    """Whether the design comes with thplab: each file in this folder is one."""
+    return isinstance(spec, str) and spec in {one.name for one in pkgutil.iter_modules(__path__)}
+
+
+def title(spec: Design) -> str:
+    """What a design is called where it is shown."""
+    return spec.rpartition(":")[2] if isinstance(spec, str) else spec.__name__
 
 
 def _in_module(name: str) -> type[DeferredSplitQueue]:
@@ -134,7 +156,12 @@ def _module_of(path: Path, changed: int) -> ModuleType:
     return module
 
 
-def checked(found: object, spec: str) -> type[DeferredSplitQueue]:
+def _checked(found: object, spec: str) -> type[DeferredSplitQueue]:
+    """The class that `spec` stands for, which must be a design.
+
+    Raises:
+        DesignError: it is no subclass of DeferredSplitQueue, or lacks a method.
+    """
     if not inspect.isclass(found) or not issubclass(found, DeferredSplitQueue):
         raise DesignError(
             f"design {spec}: it must be a subclass of thplab.designs.DeferredSplitQueue"

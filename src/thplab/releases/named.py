@@ -30,13 +30,13 @@ def release_named(name: str) -> Release:
     return Release.of_version(name, designs.of_version(version_of(name)))
 
 
-def check_design(release: Release, design: str) -> None:
+def check_design(release: Release, design: designs.Design) -> None:
     """Refuse a design that ships and that this release never had.
 
     Raises:
         InputError: it names the releases that have the design.
     """
-    if ":" in design:
+    if not designs.ships(design):
         return
     kind = designs.load(design)
     if kind.since and not version_of(kind.since) <= release.version <= version_of(

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import textwrap
 
-from thplab.explore.cases.standard import CASES
-from thplab.explore.corpus import Bug
-from thplab.explore.corpus.search import Result
-from thplab.explore.session import CaseVerdict, Report
-from thplab.explore.verdict import Verdict
+from thplab.explorer.cases.standard import CASES
+from thplab.explorer.corpus import Bug
+from thplab.explorer.corpus.search import Result
+from thplab.explorer.session import CaseVerdict, Report
+from thplab.explorer.verdict import Verdict
 
 __all__ = [
     "bug_heading",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from thplab.compare.comparison import Comparison
+from thplab.comparison.comparison import Comparison
 from thplab.report.selection import worth_showing
 from thplab.report.wording import UNSEEN, figure_words
 

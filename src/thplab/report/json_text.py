@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from thplab.compare.comparison import Column, Comparison
-from thplab.compare.rows import Row
+from thplab.comparison.comparison import Column, Comparison
+from thplab.comparison.rows import Row
 from thplab.scenario.claims import ClaimResult
 from thplab.scenario.rules import Rule
 from thplab.scenario.schema import Scenario

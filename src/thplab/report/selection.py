@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from thplab.compare.rows import Row
+from thplab.comparison.rows import Row
 
 __all__ = ["worth_showing"]
 

@@ -9,9 +9,9 @@ from itertools import groupby
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from thplab.compare.comparison import Column, Comparison, Moment
-from thplab.compare.merging import merged
-from thplab.compare.rows import Row
+from thplab.comparison.comparison import Column, Comparison, Moment
+from thplab.comparison.merging import merged
+from thplab.comparison.rows import Row
 from thplab.report.grid import Grid
 from thplab.report.happenings import happenings
 from thplab.report.selection import worth_showing

@@ -10,10 +10,10 @@ from typing import IO
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
 
-from thplab.compare.comparison import Comparison
+from thplab.comparison.comparison import Comparison
 from thplab.report.table import comparison_table
 
-__all__ = ["comparison_svg", "comparison_text", "print_comparison"]
+__all__ = ["comparison_html", "comparison_svg", "comparison_text", "print_comparison"]
 
 PLAIN_WIDTH = 120
 PICTURE_WIDTH = 84
@@ -58,8 +58,14 @@ def comparison_text(
     return "".join(line.rstrip() + "\n" for line in buffer.getvalue().splitlines())
 
 
-def comparison_svg(comparison: Comparison, *, everything: bool = False) -> str:
-    """What a terminal would show, as an SVG picture."""
+def comparison_html(comparison: Comparison, *, everything: bool = False) -> str:
+    """What a terminal would show, as HTML for a notebook: no script, no link, any text is text."""
+    console = _recorded(comparison, everything=everything)
+    preformatted = '<pre style="line-height: 1.2; white-space: pre">{code}</pre>'
+    return console.export_html(theme=_LIGHT, inline_styles=True, code_format=preformatted)
+
+
+def _recorded(comparison: Comparison, *, everything: bool) -> Console:
     console = Console(
         file=io.StringIO(),
         record=True,
@@ -69,6 +75,12 @@ def comparison_svg(comparison: Comparison, *, everything: bool = False) -> str:
         color_system="truecolor",
     )
     _print(comparison, console, everything=everything)
+    return console
+
+
+def comparison_svg(comparison: Comparison, *, everything: bool = False) -> str:
+    """What a terminal would show, as an SVG picture."""
+    console = _recorded(comparison, everything=everything)
     title = f"thplab compare {comparison.scenario.name}"
     # The same names for the same content, so that the picture changes only with the result.
     picture = console.export_svg(title=title, theme=_LIGHT, unique_id="thplab")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from thplab.compare.tolerances import Judgement
-from thplab.compare.verify import Verification
+from thplab.comparison.tolerances import Judgement
+from thplab.comparison.verify import Verification
 from thplab.scenario.written import encode_hook
 
 __all__ = ["finding_text", "verification_json", "verification_text"]

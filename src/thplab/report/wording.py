@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from thplab.compare.rows import unit_of
+from thplab.comparison.rows import unit_of
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
 from thplab.scenario.rules import Unit

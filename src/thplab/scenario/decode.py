@@ -20,7 +20,7 @@ from thplab.scenario.steps import STEPS
 from thplab.scenario.tunables import CgroupSettings
 from thplab.scenario.written import decode_hook
 
-__all__ = ["decode", "make_step"]
+__all__ = ["decode", "make_step", "make_struct"]
 
 MOST_STEPS = 50_000
 MOST_GROUPS = 20_000
@@ -55,12 +55,13 @@ def decode(tables: dict[str, Any]) -> Scenario:
     return Scenario(
         name=_text(tables["name"], "name"),
         summary=_text(tables["summary"], "summary"),
-        host=_struct(tables["host"], Host, "host"),
+        host=make_struct(tables["host"], Host, "host"),
         cgroups=_cgroups(_table(tables.get("cgroups", {}), "cgroups")),
         tasks=_tasks(_table(tables.get("tasks", {}), "tasks")),
         steps=steps,
         claims=tuple(
-            _struct(claim, Claim, f"claim {number}") for number, claim in enumerate(claims, start=1)
+            make_struct(claim, Claim, f"claim {number}")
+            for number, claim in enumerate(claims, start=1)
         ),
         origins=origins if len(origins) and origins[-1] != len(origins) else (),
     )
@@ -111,7 +112,7 @@ def _cgroups(tables: dict[str, Any]) -> dict[str, CgroupSettings]:
             raise ScenarioError(
                 "the root cgroup is always there and has no limits", "leave it out", where
             )
-        _add(cgroups, path, _struct(cgroup, CgroupSettings, where), where)
+        _add(cgroups, path, make_struct(cgroup, CgroupSettings, where), where)
     return _with_parents(cgroups)
 
 
@@ -133,7 +134,7 @@ def _tasks(tables: dict[str, Any]) -> dict[str, Task]:
     for name, task in _named(tables, "task"):
         where = f"task {quoted(name)}"
         check_name(name, "task", where)
-        _add(tasks, name, _struct(task, Task, where), where)
+        _add(tasks, name, make_struct(task, Task, where), where)
     return tasks
 
 
@@ -168,8 +169,8 @@ def make_step(do: str, **fields: object) -> Step:
     Raises:
         ScenarioError: it is no step, a field is unknown, missing or of the wrong kind.
     """
-    where, kind = _step_kind({"do": do}, "")
-    return _struct({"do": do, **fields}, kind, where)
+    _, kind = _step_kind({"do": do}, "")
+    return make_struct({"do": do, **fields}, kind, do)
 
 
 def _steps(tables: Sequence[Any]) -> tuple[tuple[Step, ...], tuple[int, ...]]:
@@ -178,7 +179,7 @@ def _steps(tables: Sequence[Any]) -> tuple[tuple[Step, ...], tuple[int, ...]]:
     for number, table in enumerate(tables, start=1):
         where, kind = _step_kind(table, f"step {number}")
         for each in _expanded(table, where):
-            steps.append(_struct(each, kind, where))
+            steps.append(make_struct(each, kind, where))
             origins.append(number)
         if len(steps) > MOST_STEPS:
             raise ScenarioError(
@@ -203,10 +204,10 @@ def _step_kind(table: object, where: str) -> tuple[str, type[Step]]:
     if not isinstance(do, str) or do not in STEPS:
         remedy = meant(str(do)[:200], STEPS, "steps")
         raise ScenarioError(f"there is no step {quoted(do)}", remedy, where)
-    return f"{where} ({do})".strip(), STEPS[do]
+    return f"{where} ({do})", STEPS[do]
 
 
-def _struct(table: object, kind: type[_Decoded], where: str) -> _Decoded:
+def make_struct(table: object, kind: type[_Decoded], where: str) -> _Decoded:
     if not isinstance(table, dict):
         raise ScenarioError(
             f"expected a table, got {_kind(table)}", "write { key = value, ... }", where

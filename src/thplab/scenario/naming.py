@@ -52,15 +52,16 @@ def meant(name: str, known: Iterable[str], kind: str) -> str:
 
 def check_name(name: str, kind: str, where: str) -> None:
     """Refuse a name of a task, a region or a label that is not letters, digits, "_" and "-"."""
+    article = "an" if kind[0] in "aeiou" else "a"
     if not _NAME.fullmatch(name):
         raise ScenarioError(
-            f"{quoted(name)} cannot be the name of a {kind}",
+            f"{quoted(name)} cannot be the name of {article} {kind}",
             'a name begins with a letter and has letters, digits, "_" and "-" only',
             where,
         )
     if len(name) > LONGEST_NAME:
         raise ScenarioError(
-            f"the name {quoted(name)} of a {kind} is too long",
+            f"the name {quoted(name)} of {article} {kind} is too long",
             f"a name has at most {LONGEST_NAME} characters",
             where,
         )

@@ -10,7 +10,7 @@ import msgspec
 
 from thplab.backends import model, vm
 from thplab.backends.errors import KernelRunError
-from thplab.compare.verify import Verification, verify
+from thplab.comparison.verify import Verification, verify
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What `import thplab` offers: scenarios compared and run, cases explored, bugs found again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thplab.api.results import Result, RunResult
+from thplab.api.runs import DEFAULT_RELEASES, model_beside, model_runs
+from thplab.designs import Design
+from thplab.releases.release import Release
+from thplab.scenario.library import find_scenario, library_files
+from thplab.scenario.loader import load
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+
+if TYPE_CHECKING:
+    from thplab.explorer.session import CaseVerdict
+
+__all__ = ["bugs", "compare", "explore", "run", "scenarios"]
+
+
+def compare(
+    scenario: str | Path | Scenario,
+    releases: Sequence[str | Release] = (),
+    designs: Sequence[Design] = (),
+    kernels: Sequence[str] = (),
+) -> Result:
+    """A scenario as several releases, on several designs, on real kernels, side by side.
+
+    Args:
+        scenario: the name of one of the library, a file, or a Scenario.
+        releases: by name; by default 6.12 and 7.3. "all" is each that thplab knows.
+        designs: for developers: names, "file.py:Class", or classes, in place of the releases' own.
+        kernels: images to boot, or "debian:6.12".
+
+    Raises:
+        InputError, ScenarioError, DesignError: what would be right is in the message.
+    """
+    found = _scenario(scenario)
+    runs = model_runs(found, releases, designs)
+    for image in kernels:
+        kernel = _on_kernel(found, image)
+        runs.extend([*model_beside(found, kernel, runs), kernel])
+    return Result(found, runs)
+
+
+def run(
+    scenario: str | Path | Scenario,
+    release: str | Release = "",
+    design: Design = "",
+    kernel: str = "",
+) -> RunResult:
+    """A scenario once: as a release (the newest by default), on a design, or on a real kernel."""
+    found = _scenario(scenario)
+    if kernel:
+        return RunResult(found, [_on_kernel(found, kernel)])
+    releases = [release] if release else []
+    designs = [design] if design else []
+    return RunResult(found, model_runs(found, releases, designs, DEFAULT_RELEASES[-1:]))
+
+
+def _scenario(scenario: str | Path | Scenario) -> Scenario:
+    return scenario if isinstance(scenario, Scenario) else find_scenario(str(scenario))
+
+
+def _on_kernel(scenario: Scenario, image: str) -> Run:
+    from thplab.backends import vm
+
+    return vm.run(scenario, image)
+
+
+def explore(
+    case: str,
+    design: Design = "",
+    *,
+    bound: int = 2,
+    strategy: str = "exhaustive",
+    executions: int = 0,
+    seconds: float = 0.0,
+    seed: int = 0,
+    jobs: int = 1,
+) -> CaseVerdict:
+    """Search the interleavings of a case on a design.
+
+    Args:
+        case: a standard case (`thplab explore --list`), or a bug: "B06", "B06-fixed".
+        design: a name, "file.py:Class", or a class; by default that of the newest release.
+        bound: up to so many preemptions (exhaustive).
+        strategy: "exhaustive", "random" or "pct".
+        executions, seconds: stop there; 0 is no limit.
+        seed: of the random strategies.
+        jobs: processes that share the work (exhaustive).
+
+    Raises:
+        InputError: there is no such case, or the package greenlet is missing.
+    """
+    from thplab.explorer import session
+
+    session.require_greenlet()
+    return session.search(
+        case,
+        design or session.DEFAULT_DESIGN,
+        bound=bound,
+        strategy=strategy,
+        executions=executions,
+        seconds=seconds,
+        seed=seed,
+        jobs=jobs,
+    )
+
+
+def bugs(*numbers: str) -> dict[str, CaseVerdict]:
+    """Find the historical bugs again; by number, the verdict on the code that has the bug.
+
+    Args:
+        numbers: "B06"; none: all of them.
+    """
+    from thplab.explorer.corpus import CORPUS
+
+    return {number: explore(number) for number in numbers or [bug.id for bug in CORPUS]}
+
+
+class Library(Mapping[str, Scenario]):
+    """The scenarios that come with thplab, by name: `thplab.scenarios["cover-letter"]`."""
+
+    def __getitem__(self, name: str) -> Scenario:
+        for file in library_files():
+            if file.stem == name:
+                return load(file)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([file.stem for file in library_files()])
+
+    def __len__(self) -> int:
+        return len(library_files())
+
+    def __repr__(self) -> str:
+        width = max(map(len, self))
+        return "\n".join(f"{name:{width}}  {one.summary}" for name, one in self.items())
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><td>{escape(name)}</td><td>{escape(one.summary)}</td></tr>"
+            for name, one in self.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+
+scenarios = Library()

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Runs of a scenario on the model, for the command line and for Python alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
+
+from thplab import designs
+from thplab.backends import model
+from thplab.designs import Design
+from thplab.releases.named import NAMES, check_design, release_named
+from thplab.releases.release import Release
+from thplab.scenario.observation import Run
+from thplab.scenario.schema import Scenario
+
+__all__ = ["DEFAULT_RELEASES", "Progress", "model_beside", "model_runs"]
+
+Progress = Callable[[int, int], None]
+
+_T = TypeVar("_T")
+
+DEFAULT_RELEASES = ("6.12", "7.3")
+"""Before and after the change that the laboratory is about."""
+
+
+def model_runs(
+    scenario: Scenario,
+    releases: Sequence[str | Release] = (),
+    wanted: Sequence[Design] = (),
+    default: Sequence[str] = DEFAULT_RELEASES,
+    watched: Callable[[str], AbstractContextManager[Progress | None]] | None = None,
+) -> list[Run]:
+    """Run the scenario on the model: as each release, on each design; as the default if none is named.
+
+    Args:
+        scenario: what happens.
+        releases: by name, or "all"; or a Release.
+        wanted: designs that take the place of the releases' own; "all" is each that is installed.
+        default: the releases where neither is given.
+        watched: makes what is called with each step of a run, given its title.
+
+    Raises:
+        InputError: there is no such release or design, or the release cannot have the design.
+    """
+    chosen = _each_once(releases or (() if wanted else default), NAMES)
+    as_releases: list[Release | None] = [
+        one if isinstance(one, Release) else release_named(one) for one in chosen
+    ]
+    on = _each_once(wanted, designs.names() if "all" in wanted else ())
+    pairs: list[tuple[Release | None, Design]] = [
+        (release, design) for release in (as_releases or [None]) for design in (on or [""])
+    ]
+    for release, design in pairs:
+        if design:
+            designs.load(design)
+            if release is not None:
+                check_design(release, design)
+    runs = []
+    for release, design in pairs:
+        parts = (release.name if release else "", designs.title(design))
+        title = " ".join(part for part in parts if part)
+        with watched(title) if watched is not None else nullcontext() as progress:
+            runs.append(model.run(scenario, design, release=release, progress=progress))
+    return runs
+
+
+def model_beside(scenario: Scenario, kernel: Run, runs: Sequence[Run]) -> list[Run]:
+    """The model of a kernel's own release, unless one of the runs is that already, or nobody can tell."""
+    known = kernel.release.design in designs.names()
+    if not known or any(run.release == kernel.release for run in runs if run.backend == "model"):
+        return []
+    return [model.run(scenario, release=kernel.release)]
+
+
+def _each_once(names: Sequence[_T], every: Sequence[str]) -> list[_T | str]:
+    """The names, each once; "all" is every one that there is."""
+    chosen: dict[_T | str, None] = {}
+    for name in names:
+        chosen.update(dict.fromkeys(every if name == "all" else [name]))
+    return list(chosen)
