@@ -5,6 +5,7 @@
 #   COVERAGE=1          have `make test` measure the branches of the model, and fail below the threshold
 #   PYTEST_ARGS="-k x"  passed on to pytest
 #   THPLAB_KERNELS=DIR  where kernels to boot are (default: ../shared/kernels)
+#   THPLAB_LINUX_SOURCE=DIR  an unpacked kernel source (linux-source-7.3), for make check-kernel-index
 #   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
 
 SHELL := /bin/bash
@@ -25,7 +26,7 @@ DESIGNS_OF_KERNELS := split_queue list_lru
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check picture build clean venv
+.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check check-kernel-index picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +89,10 @@ bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reache
 
 bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
 	$(BIN)/python benchmarks/bench.py --check
+
+# A tree to look in: Debian's linux-source-7.3, unpacked. Without one there is nothing to do.
+check-kernel-index: $(VENV)/.installed ## look for the kernel functions of the index in THPLAB_LINUX_SOURCE
+	@status=0; $(PURE) $(BIN)/python tools/check_kernel_index.py || status=$$?; [ $$status -eq 3 ] || exit $$status
 
 picture: $(VENV)/.installed ## the picture of the README, from what thplab really says
 	$(BIN)/thplab compare cover-letter --svg docs/cover-letter.svg > /dev/null
