@@ -5,6 +5,7 @@
 #   COVERAGE=1          have `make test` measure the branches of the model, and fail below the threshold
 #   PYTEST_ARGS="-k x"  passed on to pytest
 #   THPLAB_KERNELS=DIR  where kernels to boot are (default: ../shared/kernels)
+#   THPLAB_LINUX_SOURCE=DIR  an unpacked kernel source (linux-source-7.3), for make check-kernel-index
 #   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
 
 SHELL := /bin/bash
@@ -26,7 +27,7 @@ PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -na
 EXTRAS := test vm lint bench docs
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check pages docs picture build clean venv
+.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check check-kernel-index pages docs picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +97,10 @@ pages: $(VENV)/.test ## the parts of the documentation that repeat the source (t
 docs: $(VENV)/.docs ## the site, in docs/_build/html/
 	@$(PURE) $(BIN)/python -m sphinx -b html -d docs/_build/doctrees -W --keep-going -q docs docs/_build/html
 	@echo "the site begins at docs/_build/html/index.html"
+
+# A tree to look in: Debian's linux-source-7.3, unpacked. Without one there is nothing to do.
+check-kernel-index: $(VENV)/.installed ## look for the kernel functions of the index in THPLAB_LINUX_SOURCE
+	@status=0; $(PURE) $(BIN)/python tools/check_kernel_index.py || status=$$?; [ $$status -eq 3 ] || exit $$status
 
 picture: $(VENV)/.installed ## the picture of the README, from what thplab really says
 	$(BIN)/thplab compare cover-letter --svg docs/cover-letter.svg > /dev/null

@@ -24,7 +24,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = "make pages"
 
-PAGES: dict[str, str] = {}
+PAGES = {
+    "docs/kernel-index.md": "kernel_index:page",
+}
 
 BLOCKS = {
     "counters": "reference:counter_table",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Atomic counters and bit maps (include/linux/atomic.h, bitops.h, 7.2)."""
+"""Atomic counters and bit maps (include/linux/bitops.h, 7.2)."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ class AtomicLong:
         return f"atomic {self.value}"
 
     def read(self) -> i64:
-        """atomic_long_read()."""
+        """atomic_long_read() (include/linux/atomic/atomic-instrumented.h)."""
         if H.on:
             H.watcher.point(READ, self)
         return self.value
 
     def set(self, value: i64) -> None:
-        """atomic_long_set()."""
+        """atomic_long_set() (include/linux/atomic/atomic-instrumented.h)."""
         if H.on:
             H.watcher.point(WRITE, self)
         self.value = value
 
     def add(self, delta: i64) -> None:
-        """atomic_long_add(), atomic_long_sub(): no result."""
+        """atomic_long_add(), atomic_long_sub() (include/linux/atomic/atomic-instrumented.h): no result."""
         if H.on:
             H.watcher.point(ADD, self)
         self.value += delta
 
     def add_return(self, delta: i64) -> i64:
-        """atomic_long_add_return(): the new value."""
+        """atomic_long_add_return() (include/linux/atomic/atomic-instrumented.h): the new value."""
         if H.on:
             H.watcher.point(RMW, self)
         self.value += delta
         return self.value
 
     def xchg(self, value: i64) -> i64:
-        """atomic_long_xchg(): the old value."""
+        """atomic_long_xchg() (include/linux/atomic/atomic-instrumented.h): the old value."""
         if H.on:
             H.watcher.point(RMW, self)
         old = self.value
@@ -54,7 +54,9 @@ class AtomicLong:
         return old
 
     def cmpxchg(self, old: i64, new: i64) -> i64:
-        """atomic_long_cmpxchg(): stores `new` if the value is `old`; returns what was there."""
+        """atomic_long_cmpxchg() (include/linux/atomic/atomic-instrumented.h): stores `new` if the value is
+        `old`; returns what was there.
+        """
         if H.on:
             H.watcher.point(RMW, self)
         was = self.value
@@ -92,13 +94,13 @@ class Bitmap:
         return "bitmap {" + ", ".join(str(bit) for bit in range(64) if self.word >> bit & 1) + "}"
 
     def set_bit(self, bit: i64) -> None:
-        """set_bit(): atomic."""
+        """set_bit() (include/asm-generic/bitops/instrumented-atomic.h): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
         self.word |= _mask(bit)
 
     def clear_bit(self, bit: i64) -> None:
-        """clear_bit(): atomic."""
+        """clear_bit() (include/asm-generic/bitops/instrumented-atomic.h): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
         self.word &= ~_mask(bit)

@@ -156,7 +156,7 @@ def detach() -> None:
 
 
 def warn_once(text: str) -> None:
-    """WARN_ON_ONCE() and its kin: note the complaint and go on (include/asm-generic/bug.h)."""
+    """WARN_ON_ONCE() (include/asm-generic/bug.h, 7.2): note the complaint and go on. So do its kin."""
     H.log[text] = H.log.get(text, 0) + 1
     if H.on:
         H.watcher.warning(text)

@@ -3,7 +3,8 @@
 
 The kernel embeds these in its structures (struct page has all three); here they are inherited, for
 the same reason: one block of memory for each folio.
-Sources: include/linux/page_ref.h, page-flags.h, 7.2.
+The kernel has these functions for each kind of object; the names are those of folios
+(include/linux/page_ref.h, 7.2).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class KernelObject(ListHead):
     # References
 
     def get(self, count: i64 = 1) -> None:
-        """folio_get(), folio_ref_add(): the caller holds a reference already.
+        """folio_ref_add(): folio_get() of any number; the caller holds a reference already.
 
         Raises:
             RefcountBug: nobody holds one.
@@ -69,7 +70,7 @@ class KernelObject(ListHead):
         return got
 
     def put_testzero(self, count: i64 = 1) -> bool:
-        """folio_put_testzero(), folio_ref_sub_and_test(): whether that was the last.
+        """folio_ref_sub_and_test(): folio_put_testzero() of any number; whether that was the last.
 
         Raises:
             RefcountBug: fewer references than that.
@@ -114,25 +115,25 @@ class KernelObject(ListHead):
     # Flags
 
     def test_flag(self, mask: i64) -> bool:
-        """test_bit() on the flag word."""
+        """test_bit() (include/linux/bitops.h): on the flag word."""
         if H.on:
             H.watcher.point(READ, self)
         return (self.flags & mask) != 0
 
     def set_flag(self, mask: i64) -> None:
-        """set_bit(): atomic."""
+        """set_bit() (include/asm-generic/bitops/instrumented-atomic.h): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
         self.flags |= mask
 
     def clear_flag(self, mask: i64) -> None:
-        """clear_bit(): atomic."""
+        """clear_bit() (include/asm-generic/bitops/instrumented-atomic.h): atomic."""
         if H.on:
             H.watcher.point(RMW, self)
         self.flags &= ~mask
 
     def test_and_set_flag(self, mask: i64) -> bool:
-        """test_and_set_bit(): whether it was set before."""
+        """test_and_set_bit() (include/asm-generic/bitops/instrumented-atomic.h): whether it was set before."""
         if H.on:
             H.watcher.point(RMW, self)
         was = (self.flags & mask) != 0
@@ -140,7 +141,7 @@ class KernelObject(ListHead):
         return was
 
     def plain_set_flag(self, mask: i64) -> None:
-        """__set_bit(): a load and a store, between which others may change the word."""
+        """__set_bit() (include/linux/bitops.h): a load and a store, between which others may change the word."""
         if H.on:
             H.watcher.point(PLAIN_READ, self)
         word = self.flags
@@ -149,7 +150,7 @@ class KernelObject(ListHead):
         self.flags = word | mask
 
     def plain_clear_flag(self, mask: i64) -> None:
-        """__clear_bit()."""
+        """__clear_bit() (include/linux/bitops.h)."""
         if H.on:
             H.watcher.point(PLAIN_READ, self)
         word = self.flags

@@ -60,7 +60,7 @@ class Rcu(QuiescentWaiter):
         cpu.rcu_nesting += 1
 
     def read_unlock(self) -> None:
-        """rcu_read_unlock(). The end of the last section may end a grace period.
+        """rcu_read_unlock(): the end of the last section may end a grace period.
 
         Raises:
             RcuBug: there is no section to end.
@@ -79,7 +79,7 @@ class Rcu(QuiescentWaiter):
         return H.cpu.rcu_nesting > 0
 
     def call(self, head: RcuHead) -> None:
-        """call_rcu(), kfree_rcu(): `head.func()` after a grace period."""
+        """call_rcu() (kernel/rcu/tree.c): `head.func()` after a grace period. So does kfree_rcu()."""
         if H.on:
             H.watcher.point(GRACE_PERIOD, self)
         period = self._begin(head)
@@ -87,7 +87,7 @@ class Rcu(QuiescentWaiter):
             self._end(period)
 
     def synchronize(self) -> None:
-        """synchronize_rcu(): sleep until a grace period has passed.
+        """synchronize_rcu() (kernel/rcu/tree.c): sleep until a grace period has passed.
 
         Raises:
             RcuBug: inside a read section, which would wait for itself.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Spin locks, interrupts on and off, and mutexes (include/linux/spinlock.h, mutex.h, 7.2)."""
+"""Spin locks, interrupts on and off, and mutexes (include/linux/spinlock.h, 7.2)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SpinLock:
         return f"{self.key.name}{{held by {self.owner}}}" if self.owner else self.key.name
 
     def acquire(self, mode: i64, subclass: i64 = 0) -> None:
-        """spin_lock(), spin_lock_irq() or spin_lock_irqsave(), by `mode`.
+        """spin_lock(), spin_lock_irq(), spin_lock_irqsave(): which of them, `mode` says.
 
         Args:
             mode: PLAIN, IRQ or IRQSAVE.
@@ -109,7 +109,7 @@ class SpinLock:
         return True
 
     def release(self, mode: i64) -> None:
-        """spin_unlock(), spin_unlock_irq() or spin_unlock_irqrestore(), by `mode`.
+        """spin_unlock(), spin_unlock_irq(), spin_unlock_irqrestore(): which of them, `mode` says.
 
         Raises:
             LockBug: this CPU does not hold the lock.
@@ -158,7 +158,7 @@ class SpinLock:
         self.release(IRQSAVE)
 
     def assert_held(self) -> None:
-        """lockdep_assert_held()."""
+        """lockdep_assert_held() (include/linux/lockdep.h)."""
         if self.owner is not H.cpu:
             warn_once(
                 f"WARNING: {self.key.name} is not held where it must be (lockdep_assert_held)"
@@ -166,21 +166,21 @@ class SpinLock:
 
 
 def local_irq_disable() -> None:
-    """local_irq_disable()."""
+    """local_irq_disable() (include/linux/irqflags.h)."""
     if H.on:
         H.watcher.point(IRQ_OFF, H.cpu)
     H.cpu.irqs_on = False
 
 
 def local_irq_enable() -> None:
-    """local_irq_enable(): a pending interrupt may come at once."""
+    """local_irq_enable() (include/linux/irqflags.h): a pending interrupt may come at once."""
     H.cpu.irqs_on = True
     if H.on:
         H.watcher.point(IRQ_ON, H.cpu)
 
 
 def might_sleep(what: str) -> None:
-    """might_sleep(): complain about a caller that may not sleep."""
+    """might_sleep() (include/linux/kernel.h): complain about a caller that may not sleep."""
     cpu = H.cpu
     if cpu.locks_held or cpu.in_irq or not cpu.irqs_on:
         raise LockBug(f"BUG: sleeping function called from invalid context: {what} on {cpu!r}")
@@ -201,7 +201,7 @@ class Mutex:
         return self.key.name
 
     def lock(self) -> None:
-        """mutex_lock().
+        """mutex_lock() (kernel/locking/mutex.c).
 
         Raises:
             LockBug: in a context that may not sleep, or held by this CPU already.
@@ -219,7 +219,7 @@ class Mutex:
             H.watcher.done(MUTEX_LOCK, self, None)
 
     def unlock(self) -> None:
-        """mutex_unlock()."""
+        """mutex_unlock() (kernel/locking/mutex.c)."""
         if self.owner is not H.cpu:
             raise LockBug(f"bad unlock balance detected: {self!r} released by {H.cpu!r}")
         if H.on:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A map from small ids to objects, read without a lock, and an id allocator (lib/xarray.c, lib/idr.c, 7.2)."""
+"""A map from small ids to objects, read without a lock, and an id allocator (lib/xarray.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class XArray(Generic[T]):
         return old
 
     def entries(self) -> list[tuple[int, T]]:
-        """xa_for_each(): the entries as they are now, by ascending id."""
+        """xa_for_each() (include/linux/xarray.h): the entries as they are now, by ascending id."""
         if H.on:
             H.watcher.point(READ, self)
         return [(index, entry) for index, entry in enumerate(self.slots) if entry is not None]
@@ -69,7 +69,7 @@ class Ida:
         self.lowest: int = 0
 
     def alloc(self) -> i64:
-        """ida_alloc()."""
+        """ida_alloc() (include/linux/idr.h)."""
         index = self.lowest
         while index < len(self.used) and self.used[index]:
             index += 1
@@ -81,6 +81,6 @@ class Ida:
         return index
 
     def free(self, index: i64) -> None:
-        """ida_free()."""
+        """ida_free() (lib/idr.c)."""
         self.used[index] = False
         self.lowest = min(self.lowest, index)

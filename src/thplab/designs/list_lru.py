@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The queue as a list_lru: a list for each node and cgroup (7.2 and later; mm/huge_memory.c)."""
+"""The queue of 7.2 and later: a list_lru, with a list for each node and cgroup (mm/huge_memory.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -33,14 +33,16 @@ DEFERRED_SPLIT_KEY: Final = LockClass("deferred_split_key")
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class DeferredSplitIsolate(Isolate):
-    """deferred_split_isolate(): to a private list, with a reference; or off, if the final put is under way."""
+    """What a scan does with each entry of a sublist."""
 
     def __init__(self, queue: DeferredSplitQueue, dispose: ListHead) -> None:
         self.queue: DeferredSplitQueue = queue
         self.dispose: ListHead = dispose
 
     def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """Each visited folio leaves the queue."""
+        """deferred_split_isolate(): each folio leaves the queue, to a private list, with a reference; or for
+        good, if the final put is under way.
+        """
         assert isinstance(item, Folio)
         if item.try_get():
             list_lru_isolate_move(l, item, self.dispose)
@@ -71,7 +73,7 @@ class ListLruQueue(DeferredSplitQueue):
         shrinkers.register(self)
 
     def make_lru(self) -> ListLru:
-        """list_lru_init_memcg_key()."""
+        """list_lru_init_memcg_key() (include/linux/list_lru.h)."""
         return ListLru(self.machine, True, self, DEFERRED_SPLIT_KEY)
 
     def stop(self) -> None:
@@ -160,14 +162,14 @@ class ListLruQueue(DeferredSplitQueue):
         return DeferredSplitIsolate(self, dispose)
 
     def requeue(self, folio: Folio) -> None:
-        """Back to the list of the cgroup that the folio belongs to by now."""
+        """Part of deferred_split_scan(): back to the list of the cgroup that the folio belongs to by now."""
         rcu = self.machine.rcu
         rcu.read_lock()
         self.the_lru()._add(folio, folio.nid, folio_memcg(folio), IRQ)
         rcu.read_unlock()
 
     def freeze(self, folio: Folio, expected: i64) -> bool:
-        """__folio_freeze_and_split_unmapped(): the lock comes before the freeze.
+        """Part of __folio_freeze_and_split_unmapped(): the lock comes before the freeze.
 
         A walker that meets a count of 0 takes it for a final put and unlinks the folio itself.
         """

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The conversion to list_lru as it was first posted, with the defects that review and testing found.
 
-"mm: switch deferred split shrinker to list_lru", 11 March 2026. What differs from what was merged:
+"mm: switch deferred split shrinker to list_lru", 11 March 2026 (mm/huge_memory.c, as posted). What differs from what was merged:
 
 - the lock class is that of every other list_lru, whose locks are taken with interrupts on (B02);
 - freeze-and-split locks a list for any folio, and reads its cgroup without RCU (B01, B03);
@@ -51,7 +51,7 @@ class IsolateV1(DeferredSplitIsolate):
     """B07: the links go first, and with them the only thing that holds off the final put."""
 
     def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """deferred_split_isolate() of the first version."""
+        """deferred_split_isolate(): a folio that is freed is off the list before it is done with."""
         assert isinstance(item, Folio)
         if item.try_get():
             list_lru_isolate_move(l, item, self.dispose)
@@ -73,7 +73,7 @@ class ListLruQueueV1(ListLruQueue):
         self.flags |= SHRINKER_NONSLAB
 
     def make_lru(self) -> ListLru:
-        """list_lru_init_memcg(): no key of its own (B02)."""
+        """list_lru_init_memcg() (include/linux/list_lru.h): no key of its own (B02)."""
         return ListLruV1(self.machine, True, self)
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class ListLruQueueV1(ListLruQueue):
         self.machine.shrinkers.free(self)
 
     def prepare(self, folio: Folio) -> bool:
-        """memcg_list_lru_alloc_folio(): whatever the memory controller's state (B04)."""
+        """memcg_list_lru_alloc_folio() (mm/list_lru.c): whatever the memory controller's state (B04)."""
         return self.the_lru().folio_memcg_list_lru_alloc(folio)
 
     def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
@@ -106,7 +106,7 @@ class ListLruQueueV1(ListLruQueue):
         return IsolateV1(self, dispose)
 
     def requeue(self, folio: Folio) -> None:
-        """With the same confusion about the owner (B06)."""
+        """Part of deferred_split_scan(): with the same confusion about the owner (B06)."""
         lru = self.the_lru()
         rcu = self.machine.rcu
         rcu.read_lock()
@@ -117,7 +117,9 @@ class ListLruQueueV1(ListLruQueue):
         rcu.read_unlock()
 
     def freeze(self, folio: Folio, expected: i64) -> bool:
-        """__folio_freeze_and_split_unmapped(): no RCU around the cgroup (B01), no test what kind of folio (B03)."""
+        """Part of __folio_freeze_and_split_unmapped(): no RCU around the cgroup (B01), no test what kind of
+        folio (B03).
+        """
         lru = self.the_lru()
         memcg = folio_memcg(folio)
         l, _ = lru.lock(folio.nid, memcg)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The queue of 5.4 to 6.18: one for each cgroup, blind to nodes (mm/huge_memory.c, 6.12).
+"""The queue of 5.4 to 6.18: one for each cgroup, blind to nodes (mm/huge_memory.c, 6.12 to 6.18).
 
 The queue of a cgroup that went offline stays with it, out of every shrinker's sight.
 """
@@ -115,7 +115,7 @@ class SplitQueue(DeferredSplitQueue):
         return queue
 
     def lock_queue_of(self, folio: Folio) -> DeferredSplit:
-        """folio_split_queue_lock_irqsave()."""
+        """The folio's queue, with its lock held."""
         rcu = self.machine.rcu
         rcu.read_lock()
         queue = self.queue_of(folio_memcg(folio), folio.nid)
@@ -124,7 +124,7 @@ class SplitQueue(DeferredSplitQueue):
         return queue
 
     def add_locked(self, queue: DeferredSplit, folio: Folio) -> None:
-        """Link at the tail unless it is linked; the bit is that of the folio's own node."""
+        """Part of deferred_split_folio(): link at the tail unless it is linked; the bit is that of the folio's own node."""
         if folio.next is None:
             list_add_tail(folio, queue)
             queue.set_len(queue.split_queue_len + 1)
@@ -134,7 +134,7 @@ class SplitQueue(DeferredSplitQueue):
                 )
 
     def del_locked(self, queue: DeferredSplit, folio: Folio) -> bool:
-        """Unlink if it is linked."""
+        """Part of __folio_unqueue_deferred_split(): unlink if it is linked."""
         if folio.next is None:
             return False
         list_del_init(folio)
@@ -166,7 +166,7 @@ class SplitQueue(DeferredSplitQueue):
         return queue.split_queue_len
 
     def scan_objects(self, sc: ShrinkControl) -> int:
-        """deferred_split_scan(), 6.12: through a list on the stack, spliced back at the end."""
+        """deferred_split_scan(): through a list on the stack, spliced back at the end."""
         queue = self.queue_of(sc.memcg, sc.nid)
         dispose = ListHead()
         self._take(queue, sc, dispose)
@@ -205,7 +205,8 @@ class SplitQueue(DeferredSplitQueue):
         queue.lock.release(IRQSAVE)
 
     def _split_all(self, dispose: ListHead) -> tuple[i64, i64, Folio | None]:
-        """Split what can be. What stays on the list keeps the reference of one folio at a time.
+        """Part of deferred_split_scan(): split what can be. What stays on the list keeps the reference of one
+        folio at a time.
 
         Returns:
             The number split, the number dropped from the queue, and a folio still to be put.
@@ -234,7 +235,7 @@ class SplitQueue(DeferredSplitQueue):
         return split, removed, last
 
     def freeze(self, folio: Folio, expected: i64) -> bool:
-        """split_huge_page_to_list_to_order(): the queue's lock is taken for any folio."""
+        """Part of split_huge_page_to_list_to_order(): the queue's lock is taken for any folio."""
         queue = self.lock_queue_of(folio)
         frozen = folio.ref_freeze(expected)
         if frozen and folio.order > 1:

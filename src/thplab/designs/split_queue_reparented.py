@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The queue of 6.19 to 7.1: one for each cgroup, handed to the parent when it goes offline (mm/huge_memory.c, 6.19)."""
+"""The queue of 6.19 to 7.1: one for each cgroup, handed to the parent when it goes offline (mm/huge_memory.c, 6.19 to 7.1)."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ class SplitQueueReparented(SplitQueue):
         return split
 
     def _take_batch(self, queue: DeferredSplit, sc: ShrinkControl) -> list[Folio]:
+        """Part of deferred_split_scan(): up to 31 folios leave the queue, referenced."""
         batch: list[Folio] = []
         entry = queue.next
         while entry is not None and entry is not queue:
@@ -94,13 +95,14 @@ class SplitQueueReparented(SplitQueue):
         return batch
 
     def _requeue(self, folio: Folio) -> None:
+        """Part of deferred_split_scan(): back to the queue that the folio belongs to by now."""
         queue = self.lock_queue_of(folio)
         self.add_locked(queue, folio)
         queue.lock.release(IRQSAVE)
 
     def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
-        """reparent_deferred_split_queue(): to the parent's tail; its bit is set on every node, for
-        the queue does not know which.
+        """reparent_deferred_split_queue(): to the parent's tail; its bit is set on every node,
+        because the queue does not know which.
         """
         source = self.queue_of(memcg, 0)
         target = self.queue_of(parent, 0)

@@ -7,7 +7,6 @@ The kernel functions are taken from the Python stack, so a trace needs the inter
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass, field
 from types import FrameType
@@ -17,10 +16,10 @@ from thplab.explorer.core import Engine
 from thplab.explorer.core_check import Case, Check
 from thplab.explorer.core_search import Failure, Tally, execute
 from thplab.explorer.core_step import Lane, lane_name
+from thplab.explorer.kernel_names import names_of
 
 __all__ = ["Step", "Trace", "TraceEngine", "record", "render"]
 
-_KERNEL_NAME = re.compile(r"\b([a-z_][a-z0-9_]*)\(\)")
 # Frames of the machinery and of the primitives are not what a reader wants to see.
 _HIDDEN = (
     "/thplab/explorer/core",
@@ -32,14 +31,13 @@ _HIDDEN = (
 
 @dataclass
 class Step:
-    """One step: who, in which functions (outermost first), what, and the object afterwards."""
+    """One step: who, in which kernel functions (outermost first), what, and the object afterwards."""
 
     lane: int
     functions: tuple[str, ...]
     operation: str
     before: str
     after: str = ""
-    switched: bool = False
 
 
 @dataclass
@@ -51,26 +49,31 @@ class Trace:
     failure: Failure | None = None
 
 
-def kernel_name(frame: FrameType) -> str:
-    """What the kernel calls this function: the first name() in its docstring, else its own name."""
+def kernel_name(frame: FrameType) -> str | None:
+    """The kernel function that this one stands for, by its docstring; None if it stands for none.
+
+    A method that says nothing of it stands for what the one that it overrides stands for.
+    """
     code = frame.f_code
-    doc = code.co_consts[0] if code.co_consts else None
-    if isinstance(doc, str):
-        found = _KERNEL_NAME.search(doc.split("\n\n", 1)[0])
-        if found:
-            return f"{found.group(1)}()"
-    return f"{code.co_name}()"
+    documented = [code.co_consts[0] if code.co_consts else None]
+    if "self" in frame.f_locals:
+        bases = type(frame.f_locals["self"]).__mro__
+        documented += [getattr(vars(base).get(code.co_name), "__doc__", None) for base in bases]
+    for doc in documented:
+        found = names_of(doc) if isinstance(doc, str) else None
+        if found is not None:
+            return None if found.part else found.names[0]
+    return None
 
 
 def functions_of(frame: FrameType | None) -> tuple[str, ...]:
-    """The functions of the model that lead to this frame, outermost first."""
+    """The kernel functions that lead to this frame, outermost first."""
     found: list[str] = []
     while frame is not None:
         file = frame.f_code.co_filename.replace("\\", "/")
-        name = frame.f_code.co_name
-        if not any(part in file for part in _HIDDEN) and not name.startswith("<"):
+        if not any(part in file for part in _HIDDEN):
             kernel = kernel_name(frame)
-            if not found or found[-1] != kernel:
+            if kernel is not None and (not found or found[-1] != kernel):
                 found.append(kernel)
         frame = frame.f_back
     return tuple(reversed(found))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a region consists of: what /proc/PID/pagemap and /proc/kpageflags would tell about it (fs/proc, 7.2)."""
+"""What a region consists of: what /proc/PID/pagemap and /proc/kpageflags tell of it on a kernel."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Charging memory to cgroups, and what happens at their limits (mm/memcontrol.c, try_charge_memcg(), 7.2)."""
+"""Charging memory to cgroups, and what happens at their limits (mm/memcontrol.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Charges:
         return True
 
     def owner_of(self, memcg: MemCgroup, counter: PageCounter) -> MemCgroup:
-        """mem_cgroup_from_counter(): the cgroup at or above `memcg` that has this counter."""
+        """mem_cgroup_from_counter() (include/linux/memcontrol.h): the cgroup at or above `memcg` that has this counter."""
         position: MemCgroup | None = memcg
         while position is not None:
             if position.memory is counter:
@@ -96,14 +96,14 @@ class Charges:
             position = position.parent
 
     def count_event(self, memcg: MemCgroup, event: str) -> None:
-        """memcg_memory_event(): a line of memory.events, in each ancestor too."""
+        """memcg_memory_event() (include/linux/memcontrol.h): a line of memory.events, in each ancestor too."""
         position: MemCgroup | None = memcg
         while position is not None:
             position.events[event] = position.events.get(event, 0) + 1
             position = position.parent
 
     def charge_folio(self, folio: Folio, memcg: MemCgroup, gfp: i64, mm: MmStruct | None) -> bool:
-        """mem_cgroup_charge(): False if there is no room and none could be made."""
+        """charge_memcg(): False if there is no room and none could be made."""
         if self.machine.memcg.disabled:
             return True
         if not self.try_charge(memcg, folio.nr_pages, gfp, mm):
@@ -134,7 +134,7 @@ class Charges:
                 return memcg
 
     def uncharge_folio(self, folio: Folio) -> None:
-        """mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
+        """__mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
         objcg = folio.objcg
         if objcg is None:
             return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The interface of a design: how huge pages that could be split wait, and how they are found.
+"""The interface of a design: how huge pages that could be split wait, and how they are found (mm/huge_memory.c, 7.2).
 
 A design is a subclass of :class:`DeferredSplitQueue`. It is the shrinker "thp-deferred_split"
 itself: reclaim calls its count_objects() and scan_objects(). docs/designs.md writes one from
@@ -118,7 +118,7 @@ class DeferredSplitQueue(Shrinker):
         return True
 
     def enqueue(self, folio: Folio, partially_mapped: bool) -> None:
-        """deferred_split_folio(), after its guards: queue the folio unless it is queued already.
+        """deferred_split_folio(): queue the folio unless it is queued already. Its guards come before.
 
         Under the queue's lock, with `partially_mapped` call :meth:`note_partially_mapped`. Set the
         shrinker bit (machine.shrinkers.set_shrinker_bit) when reclaim has something to find.
@@ -147,7 +147,7 @@ class DeferredSplitQueue(Shrinker):
         raise NotImplementedError
 
     def freeze(self, folio: Folio, expected: i64) -> bool:
-        """Of __folio_freeze_and_split_unmapped(): freeze the references at `expected` and unqueue.
+        """Part of __folio_freeze_and_split_unmapped(): freeze the references at `expected` and unqueue.
 
         The queue's lock is held over both, so that a scanner does not take a count of 0 for a
         final put. If there are more references: False, and the folio stays queued.
@@ -173,7 +173,7 @@ class DeferredSplitQueue(Shrinker):
     # What designs share
 
     def note_partially_mapped(self, folio: Folio, partially_mapped: bool) -> None:
-        """The flag, its counters, and the rule that a flagged folio is never queued as whole."""
+        """Part of deferred_split_folio(): the flag, its counters, and the rule that a flagged folio is never queued as whole."""
         if partially_mapped:
             if not folio.test_partially_mapped():
                 self.folio_set_partially_mapped(folio)
@@ -188,17 +188,23 @@ class DeferredSplitQueue(Shrinker):
             )
 
     def folio_set_partially_mapped(self, folio: Folio) -> None:
-        """folio_set_partially_mapped(): atomic, for others change flags in the same word (42b2eb69835b)."""
+        """folio_set_partially_mapped() (include/linux/page-flags.h): atomic, because others change flags in
+        the same word (42b2eb69835b).
+        """
         folio.set_flag(PG_PARTIALLY_MAPPED)
 
     def forget_partially_mapped(self, folio: Folio) -> None:
-        """Clear the flag, and count it, if it is set. Under the queue's lock, or with the count frozen."""
+        """Part of __folio_unqueue_deferred_split(): clear the flag, and count it, if it is set. Under the
+        queue's lock, or with the count frozen.
+        """
         if folio.test_partially_mapped():
             folio.clear_flag(PG_PARTIALLY_MAPPED)
             self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON_PARTIALLY_MAPPED, -1)
 
     def check_unqueue(self, folio: Folio) -> None:
-        """The WARN_ONs of unqueue: nobody may hold a reference, and the folio's cgroup must be known."""
+        """Part of __folio_unqueue_deferred_split(): its WARN_ONs. Nobody may hold a reference, and the
+        folio's cgroup must be known.
+        """
         if folio.ref_count():
             warn_once("WARNING: folio_unqueue_deferred_split(): the reference count is not 0")
         if folio.objcg is None and not self.machine.memcg.disabled:

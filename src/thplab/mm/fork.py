@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Copying an address space (kernel/fork.c, dup_mmap(); mm/memory.c, copy_page_range(), 7.2)."""
+"""Copying an address space (mm/mmap.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["copy_mm"]
 
 
 def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
-    """dup_mm(): each region again, mapping the same memory at the same place."""
+    """dup_mmap(): each region again, mapping the same memory at the same place."""
     for name, vma in parent.mm.vmas.items():
         copy = Vma(child.mm, name, vma.nr_pages, vma.policy, vma.thp)
         copy.gone = dict(vma.gone)
@@ -35,6 +35,7 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
 
 
 def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
+    """Part of copy_page_range() (mm/memory.c): one slot."""
     here = vma.slots[slot]
     if here is None:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Sizes of pages on x86-64, and masks with a bit for each base page (arch/x86/include/asm/page_types.h, include/linux/huge_mm.h, 7.2)."""
+"""Sizes of pages on x86-64, and masks with a bit for each base page (include/linux/huge_mm.h, 7.2)."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ class HugeMemory:
     # Faults
 
     def thp_allowed(self, vma: Vma) -> bool:
-        """thp_vma_allowable_order(), for a fault at PMD size."""
+        """thp_vma_allowable_order() (include/linux/huge_mm.h): for a fault at PMD size."""
         if vma.thp == "nohugepage" or self.thp.enabled == "never":
             return False
         return self.thp.enabled == "always" or vma.thp == "hugepage"
@@ -125,7 +125,7 @@ class HugeMemory:
         return folio
 
     def _alloc_anon_folio_pmd(self, task: Task, vma: Vma, slot: i64) -> Folio | None:
-        """vma_alloc_anon_folio_pmd(): allocate, charge, and see to it that it can be queued."""
+        """vma_alloc_anon_folio_pmd(): allocate, charge, and make sure that it can be queued."""
         machine = self.machine
         vmstat = machine.vmstat
         gfp = self.thp_gfp_mask(vma)
@@ -153,7 +153,7 @@ class HugeMemory:
         return folio
 
     def split_huge_pmd(self, vma: Vma, slot: i64, folio: Folio) -> PteMap:
-        """__split_huge_pmd(): the PMD becomes 512 page table entries, each with a reference of its own."""
+        """__split_huge_pmd_locked(): the PMD becomes 512 page table entries, each with a reference of its own."""
         machine = self.machine
         machine.vmstat.count(THP_SPLIT_PMD)
         folio.get(HPAGE_PMD_NR - 1)
@@ -183,7 +183,7 @@ class HugeMemory:
         self.machine.deferred_split.enqueue(folio, partially_mapped)
 
     def folio_unqueue_deferred_split(self, folio: Folio) -> bool:
-        """folio_unqueue_deferred_split(): the quick way out without a lock, for what was never queued."""
+        """folio_unqueue_deferred_split() (mm/internal.h): what was never queued needs no lock."""
         if folio.order <= 1 or not folio.flags & PG_LARGE_RMAPPABLE:
             return False
         if list_empty(folio):
@@ -202,7 +202,7 @@ class HugeMemory:
         return nr_zero > max_ptes_none
 
     def split_queued(self, folio: Folio) -> bool:
-        """The part of deferred_split_scan() that every design has in common: one folio, referenced.
+        """Part of deferred_split_scan(): what every design has in common. One folio, referenced.
 
         One that is not flagged is split only if it is underused. Returns whether it was split.
         """
@@ -225,7 +225,7 @@ class HugeMemory:
     # Splitting
 
     def split_folio(self, folio: Folio) -> bool:
-        """split_folio(): into base pages. The caller holds the folio's lock and one reference.
+        """__folio_split(): into base pages. The caller holds the folio's lock and one reference.
 
         Pages that nobody maps are freed, and so are mapped ones that hold only zeros: their
         entries point to the shared zero page then (try_to_map_unused_to_zeropage()).
@@ -250,7 +250,9 @@ class HugeMemory:
         return frozen
 
     def _split_unmapped(self, folio: Folio, entries: list[MigrationEntry]) -> None:
-        """The folio is frozen, unmapped and off the queue: its pages go their own ways."""
+        """Part of __folio_freeze_and_split_unmapped(): the folio is frozen, unmapped and off the queue; its
+        pages become base pages, or free.
+        """
         machine = self.machine
         nr_pages = folio.nr_pages
         # A page that an mlocked region got back stays a page, for all that map it after that.
@@ -290,7 +292,7 @@ class HugeMemory:
         folio.ref_unfreeze(1)
 
     def _remap_split(self, vma: Vma, entry: PteMap, pages: BasePages, zeros: int) -> None:
-        """remap_page() after the split: to the base pages, or to the shared zero page."""
+        """Part of remap_page(): after the split, to the base pages, or to the shared zero page."""
         # An mlocked region keeps pages of its own.
         to_zero = 0 if vma.locked else entry.mask & zeros
         data = entry.mask & ~to_zero

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which regions may map a folio, in the order that a reverse map walk takes (mm/interval_tree.c, 7.2).
+"""Which regions may map a folio, in the order that a reverse map walk takes (include/linux/mm.h, 7.3).
 
 munmap(2) of a part leaves pieces, each a VMA of its own in the kernel. A walk goes by where a piece
 begins, and among equals by when it was inserted. The order shows: a PMD that goes before another task's page
@@ -23,7 +23,7 @@ def _end(piece: VmaPiece) -> int:
 
 
 def cut_vma(vma: Vma, first: i64, end: i64) -> None:
-    """__split_vma() as munmap(2) of the base pages `first` to `end` - 1 has it: what is left is inserted anew."""
+    """__split_vma() (mm/vma.c): munmap(2) of the base pages `first` to `end` - 1; what is left is inserted anew."""
     pieces = vma.pieces
     anon_vma = vma.anon_vma
     anon_vma.cut = True
@@ -41,7 +41,7 @@ def cut_vma(vma: Vma, first: i64, end: i64) -> None:
 
 
 def anon_vma_interval_tree(anon_vma: AnonVma, slot: i64) -> list[tuple[Vma, int]]:
-    """anon_vma_interval_tree_foreach(), for the folio at a huge-page-sized slot.
+    """anon_rmap_tree_foreach(): for the folio at a huge-page-sized slot (until 7.2 anon_vma_interval_tree_foreach()).
 
     Returns:
         The regions, each with those of the slot's 512 pages (a bit each) that the piece has; a region

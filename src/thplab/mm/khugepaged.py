@@ -66,7 +66,7 @@ class Khugepaged:
         """What is left of the round through all address spaces: task, region, slot."""
 
     def elapse(self, milliseconds: i64) -> None:
-        """Time goes by: as many passes as fit, each after its sleep."""
+        """Part of khugepaged(): time goes by; as many passes as fit, each after its sleep."""
         if not self.awake:
             return
         self.slept += milliseconds
@@ -89,7 +89,9 @@ class Khugepaged:
                 progress += HPAGE_PMD_NR
 
     def _round(self) -> list[tuple[str, str, int]]:
-        """Every slot that could hold a huge page: by task, then by address. mmap(2) goes from the top down."""
+        """Part of collapse_scan_mm_slot(): every slot that could hold a huge page, by task, then by address.
+        mmap(2) goes from the top down.
+        """
         places = []
         for name, task in self.machine.tasks.items():
             for region, vma in reversed(list(task.mm.vmas.items())):
@@ -101,7 +103,7 @@ class Khugepaged:
         return places
 
     def collapse(self, task: Task, vma: Vma, slot: i64, khugepaged: bool) -> str:
-        """collapse_scan_pmd() and collapse_huge_page(): a whole huge page in the place of what is there.
+        """collapse_single_pmd(): a whole huge page in the place of what is there.
 
         Args:
             khugepaged: the daemon, held to its limits; else MADV_COLLAPSE, which is not.
@@ -126,7 +128,9 @@ class Khugepaged:
         return SCAN_SUCCEED
 
     def _scan(self, first: PteMap, khugepaged: bool) -> tuple[str, i64]:
-        """The entries one by one: how many are missing, how many are shared, where most of the memory is."""
+        """collapse_scan_pmd(): the entries one by one. How many are missing, how many are shared, where most
+        of the memory is.
+        """
         present: i64 = 0
         shared: i64 = 0
         load: dict[int, int] = {}
@@ -153,7 +157,7 @@ class Khugepaged:
         return SCAN_SUCCEED, min(nid for nid, count in load.items() if count == most)
 
     def alloc_charge_folio(self, task: Task, nid: i64) -> Folio | str:
-        """alloc_charge_folio() and the hook after it: the new huge page, or why there is none."""
+        """alloc_charge_folio(): the new huge page, ready to be queued, or why there is none."""
         machine = self.machine
         gfp = GFP_DIRECT_RECLAIM
         found = machine.pages.alloc_huge(HPAGE_PMD_ORDER, nid, None, gfp)
@@ -171,7 +175,7 @@ class Khugepaged:
         return folio
 
     def _replace(self, vma: Vma, slot: i64, first: PteMap, folio: Folio) -> None:
-        """__collapse_huge_page_copy(): contents move, the old memory goes, a PMD maps the new."""
+        """Part of collapse_huge_page(): contents move, the old memory goes, a PMD maps the new."""
         machine = self.machine
         zeros = FULL_MASK
         entry: PteMap | None = first

@@ -167,7 +167,7 @@ class ListLru(ListLruLocking):
         return self.node[nid].nr_items.read()
 
     def shrink_count(self, sc: ShrinkControl) -> i64:
-        """list_lru_shrink_count()."""
+        """list_lru_shrink_count() (include/linux/list_lru.h)."""
         return self.count_one(sc.nid, sc.memcg)
 
     # Walking
@@ -247,12 +247,12 @@ class ListLru(ListLruLocking):
         return isolated, nr_to_walk
 
     def shrink_walk(self, sc: ShrinkControl, isolate: Isolate) -> i64:
-        """list_lru_shrink_walk(): what sc asks for; sc.nr_to_scan is what is left of the budget."""
+        """list_lru_shrink_walk() (include/linux/list_lru.h): what sc asks for; sc.nr_to_scan is what is left of the budget."""
         isolated, sc.nr_to_scan = self._walk(sc.nid, sc.memcg, isolate, sc.nr_to_scan, PLAIN)
         return isolated
 
     def shrink_walk_irq(self, sc: ShrinkControl, isolate: Isolate) -> i64:
-        """list_lru_shrink_walk_irq()."""
+        """list_lru_shrink_walk_irq() (include/linux/list_lru.h)."""
         isolated, sc.nr_to_scan = self._walk(sc.nid, sc.memcg, isolate, sc.nr_to_scan, IRQ)
         return isolated
 
@@ -273,8 +273,8 @@ class ListLru(ListLruLocking):
         return self._alloc_heads(memcg)
 
     def _alloc_heads(self, memcg: MemCgroup) -> bool:
+        """__memcg_list_lru_alloc(): from the farthest ancestor that has none down to the cgroup."""
         while True:
-            # The farthest ancestor that has none.
             position = memcg
             parent = position.parent
             while parent is not None and not self.memcg_allocated(parent):
@@ -327,7 +327,7 @@ class ListLru(ListLruLocking):
         src.lock.unlock_irq()
 
     def reparent(self, memcg: MemCgroup, parent: MemCgroup) -> None:
-        """One list_lru's part of memcg_reparent_list_lrus(): all nodes, then the block goes, by RCU."""
+        """Part of memcg_reparent_list_lrus(): one list_lru, all nodes; then the block goes, by RCU."""
         block = self.xa.load(memcg.kmemcg_id)
         if block is None:
             return

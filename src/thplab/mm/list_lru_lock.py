@@ -56,7 +56,7 @@ class ListLruLocking:
         self.destroyed: bool = False
 
     def take_shrinker_id(self, shrinker: Shrinker) -> i64:
-        """The id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.2.y)."""
+        """Part of __list_lru_init(): the id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.2.y)."""
         return shrinker.id if shrinker.memcg_aware else -1
 
     def sublists(self) -> list[ListLruOne]:

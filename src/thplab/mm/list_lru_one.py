@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The sublists of a list_lru, and what a walk does with their entries (include/linux/list_lru.h, 7.2)."""
+"""The sublists of a list_lru, and what a walk does with their entries (mm/list_lru.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class ListLruMemcg(RcuHead):
         self.freed: bool = False
 
     def func(self) -> None:
-        """kvfree_rcu(): nobody may look at the sublists any more."""
+        """What kvfree_rcu() leads to: nobody may look at the sublists any more."""
         self.freed = True
 
 

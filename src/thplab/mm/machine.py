@@ -102,7 +102,7 @@ class Machine:
         return task
 
     def fork(self, parent: Task, name: str) -> Task:
-        """fork(2): the child shares all memory until one of them writes."""
+        """fork(2) (kernel/fork.c, 7.2): the child shares all memory until one of them writes."""
         child = self.start(name, parent.memcg, parent.oom_score_adj)
         child.policy = parent.policy
         child.cpu_nid = parent.cpu_nid
@@ -110,7 +110,7 @@ class Machine:
         return child
 
     def exit(self, task: Task) -> None:
-        """exit_mm(): everything that the task maps is unmapped; it leaves its cgroup."""
+        """exit_mm() (kernel/exit.c, 7.2): everything that the task maps is unmapped; it leaves its cgroup."""
         task.mm.killed = True
         for vma in list(task.mm.vmas.values()):
             self.memory.unmap_vma(vma)
@@ -118,7 +118,9 @@ class Machine:
         del self.tasks[task.name]
 
     def move_task(self, task: Task, memcg: MemCgroup) -> None:
-        """cgroup_attach_task(): later charges go to the new cgroup; what is charged stays where it is."""
+        """cgroup_attach_task() (kernel/cgroup/cgroup.c, 7.2): later charges go to the new cgroup; what is
+        charged stays where it is.
+        """
         task.memcg.nr_tasks -= 1
         memcg.nr_tasks += 1
         task.memcg = memcg
@@ -131,7 +133,9 @@ class Machine:
         policy: Mempolicy | None = None,
         thp: str = "default",
     ) -> Vma:
-        """mmap(2), mbind(2) and madvise(2) of a private anonymous region, aligned to huge pages."""
+        """mmap(2) (arch/x86/kernel/sys_x86_64.c, 7.2): a private anonymous region, aligned to huge pages, with
+        what mbind(2) and madvise(2) say of it.
+        """
         if name in task.mm.vmas:
             raise ValueError(f"{task.name} has a region {name} already")
         vma = Vma(task.mm, name, nr_pages, policy, thp)

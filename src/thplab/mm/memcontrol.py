@@ -102,24 +102,24 @@ class MemCgroup(KernelObject):
     # Life
 
     def css_is_dying(self) -> bool:
-        """css_is_dying(): set a grace period before the cgroup's lists are moved."""
+        """css_is_dying() (include/linux/cgroup.h): set a grace period before the cgroup's lists are moved."""
         return self.test_flag(CSS_DYING)
 
     def online(self) -> bool:
-        """mem_cgroup_online()."""
+        """mem_cgroup_online() (include/linux/memcontrol.h)."""
         return self.test_flag(CSS_ONLINE)
 
     def css_tryget(self) -> bool:
-        """css_tryget()."""
+        """css_tryget() (include/linux/cgroup_refcnt.h)."""
         return self.try_get()
 
     def css_put(self) -> None:
-        """css_put(): after the last reference and a grace period it is freed."""
+        """css_put() (include/linux/cgroup_refcnt.h): after the last reference and a grace period it is freed."""
         if self.put_testzero():
             self.machine.rcu.call(_CssFree(self))
 
     def is_descendant(self, root: MemCgroup) -> bool:
-        """mem_cgroup_is_descendant(): of itself too."""
+        """mem_cgroup_is_descendant() (include/linux/memcontrol.h): of itself too."""
         position: MemCgroup | None = self
         while position is not None:
             if position is root:
@@ -129,7 +129,7 @@ class MemCgroup(KernelObject):
 
 
 def memcg_kmem_id(memcg: MemCgroup | None) -> i64:
-    """memcg_kmem_id(): -1 for None and for the root.
+    """memcg_kmem_id() (include/linux/memcontrol.h): -1 for None and for the root.
 
     Raises:
         UseAfterFree: the cgroup was freed.
@@ -144,13 +144,15 @@ def memcg_kmem_id(memcg: MemCgroup | None) -> i64:
 
 
 class _CssFree(RcuHead):
-    """css_free_rwork_fn(): the end of a cgroup."""
+    """The end of a cgroup, after a grace period."""
 
     def __init__(self, memcg: MemCgroup) -> None:
         self.memcg: MemCgroup = memcg
 
     def func(self) -> None:
-        """Free the id and the cgroup; drop the reference on the parent."""
+        """css_free_rwork_fn() (kernel/cgroup/cgroup.c): free the id and the cgroup; drop the reference on the
+        parent.
+        """
         memcg = self.memcg
         memcg.machine.memcg.free(memcg)
 
@@ -192,7 +194,7 @@ class MemCgroupTree:
         return ino
 
     def create(self, path: str) -> MemCgroup:
-        """mkdir(2) in cgroupfs: mem_cgroup_css_alloc() and _online().
+        """mkdir(2) (fs/namei.c): in cgroupfs, with mem_cgroup_css_alloc() and mem_cgroup_css_online().
 
         Raises:
             KeyError: the parent does not exist.
@@ -224,7 +226,7 @@ class MemCgroupTree:
         return self.by_id[memcg_id] if memcg_id < len(self.by_id) else None
 
     def iterate(self, root: MemCgroup) -> list[MemCgroup]:
-        """mem_cgroup_iter() to its end: online cgroups, parents before children, in the order made."""
+        """mem_cgroup_iter(): to its end. Online cgroups, parents before children, in the order made."""
         found = []
         pending = [root]
         while pending:
@@ -237,7 +239,9 @@ class MemCgroupTree:
     # The end
 
     def kill(self, memcg: MemCgroup) -> None:
-        """kill_css(): the cgroup begins to die; nothing new may be made for it.
+        """cgroup_destroy_locked() (kernel/cgroup/cgroup.c): the cgroup begins to die; nothing new may be made
+        for it.
+
 
         Raises:
             KernelBug: it has tasks or living children (-EBUSY of rmdir(2); callers check first).
@@ -252,7 +256,9 @@ class MemCgroupTree:
             del self.by_path[memcg.path]
 
     def rmdir(self, memcg: MemCgroup) -> None:
-        """rmdir(2): kill_css(), a grace period, css_killed_work_fn(). Raises like :meth:`kill`."""
+        """rmdir(2) (fs/namei.c): in cgroupfs. The cgroup begins to die; after a grace period it goes offline.
+        Raises like :meth:`kill`.
+        """
         self.mutex.lock()
         self.kill(memcg)
         self.mutex.unlock()
@@ -278,7 +284,7 @@ class MemCgroupTree:
         machine.shrinkers.reparent_deferred(memcg, parent)
 
     def _reparent_objcgs(self, memcg: MemCgroup, parent: MemCgroup) -> None:
-        """memcg_reparent_objcgs(), and with it the LRU folios since the dying-memcg series."""
+        """memcg_reparent_objcgs(): and with it the LRU folios, since the dying-memcg series."""
         if not self.reparents_lru_folios:
             # Folios kept a pointer to their dead cgroup: the reference of its objcg stays until the last is gone.
             self.put_objcg(memcg.objcg)
@@ -305,7 +311,7 @@ class MemCgroupTree:
         self.put_objcg(memcg.objcg)
 
     def put_objcg(self, objcg: ObjCgroup) -> None:
-        """obj_cgroup_put(): the last one lets go of the cgroup."""
+        """obj_cgroup_put() (include/linux/memcontrol.h): the last one lets go of the cgroup."""
         if objcg.put_testzero():
             memcg = objcg.memcg
             memcg.objcgs.remove(objcg)

@@ -49,7 +49,7 @@ class Memory:
     # Policies
 
     def policy(self, task: Task, vma: Vma) -> Mempolicy | None:
-        """get_vma_policy(): the region's, else the task's, else None (local)."""
+        """get_vma_policy() (mm/mempolicy.c): the region's, else the task's, else None (local)."""
         return task.policy if vma.policy is None else vma.policy
 
     def nodemask(self, task: Task, vma: Vma) -> list[int] | None:
@@ -75,8 +75,8 @@ class Memory:
         return self._write_fault(task, vma, slot, mask, zeros, True)
 
     def populate(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
-        """populate_vma_page_range(), for mlock(2): a write fault each, for the region is private and
-        writable (FOLL_WRITE). So what a fork shares is copied, but nothing is written.
+        """populate_vma_page_range() (mm/gup.c): for mlock(2), a write fault each, because the region is
+        private and writable (FOLL_WRITE). So what a fork shares is copied, but nothing is written.
         """
         return self._write_fault(task, vma, slot, mask, True, False)
 
@@ -133,7 +133,7 @@ class Memory:
     def _touch_ptes(
         self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool, stored: bool
     ) -> bool:
-        """handle_pte_fault() for each page of the mask."""
+        """handle_pte_fault(): for each page of the mask."""
         missing = mask
         shared = 0
         here = vma.slots[slot]
@@ -188,7 +188,7 @@ class Memory:
         return present
 
     def _fault_base(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
-        """do_anonymous_page() at base page size, for each page of the mask."""
+        """do_anonymous_page(): at base page size, for each page of the mask."""
         policy = self.policy(task, vma)
         if policy is not None and policy.mode == MPOL_INTERLEAVE:
             return self._fault_interleaved(task, vma, slot, mask, policy)
@@ -198,7 +198,7 @@ class Memory:
     def _fault_interleaved(
         self, task: Task, vma: Vma, slot: i64, mask: int, policy: Mempolicy
     ) -> bool:
-        """Page by page in turn, by place."""
+        """Part of do_anonymous_page(): page by page in turn, by place."""
         turns: dict[int, int] = {}
         rest = mask
         while rest:
@@ -213,7 +213,7 @@ class Memory:
         return True
 
     def _fault_from(self, task: Task, vma: Vma, slot: i64, mask: int, nid: i64) -> bool:
-        """Allocate, charge and map the pages of the mask, looking on `nid` first."""
+        """Part of do_anonymous_page(): allocate, charge and map the pages of the mask, looking on `nid` first."""
         machine = self.machine
         mm = vma.mm
         memcg = task.memcg
@@ -267,7 +267,7 @@ class Memory:
     # Unmapping
 
     def zap(self, vma: Vma, slot: i64, mask: int) -> None:
-        """zap_pmd_range() of one slot: the entries of `mask` go; then the memory's references."""
+        """zap_pmd_range(): of one slot. The entries of `mask` go; then the memory's references."""
         here = vma.slots[slot]
         if here is None:
             return
@@ -305,6 +305,7 @@ class Memory:
     def _zap_entries(
         self, vma: Vma, entry: PteMap, hit: int, to_put: list[tuple[Folio, int]]
     ) -> None:
+        """Part of zap_pmd_range(): entries of one folio, or of base pages."""
         owner = entry.owner
         if owner is None:
             return
@@ -336,7 +337,7 @@ class Memory:
         vma.slots[slot] = following
 
     def unmap_vma(self, vma: Vma) -> None:
-        """unmap_region(): all of it, and the region is gone."""
+        """munmap(2) (mm/mmap.c): all of it, and the region is gone."""
         for slot in range(len(vma.slots)):
             if vma.slots[slot] is not None:
                 self.zap(vma, slot, FULL_MASK)
@@ -344,7 +345,7 @@ class Memory:
         del vma.mm.vmas[vma.name]
 
     def unmap_part(self, vma: Vma, slot: i64, mask: int) -> None:
-        """munmap(2) of one run of pages of a slot: no huge page fits there any more."""
+        """munmap(2) (mm/mmap.c): of one run of pages of a slot. No huge page fits there any more."""
         self.zap(vma, slot, mask)
         mask &= FULL_MASK
         vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | mask

@@ -29,7 +29,7 @@ class Mempolicy:
         return self.nodes if self.mode == MPOL_BIND else None
 
     def preferred_nid(self, here: i64, index: i64) -> i64:
-        """policy_nodemask()'s node: where to look first.
+        """Part of policy_nodemask(): where to look first.
 
         Args:
             here: the node of the task's CPU.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Moving memory between nodes (mm/migrate.c, migrate_pages(), 7.2)."""
+"""Moving memory between nodes (mm/migrate.c, 7.2)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Migration:
         self.splits_queued: bool = True
 
     def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
-        """move_pages(2) of the pages of one slot: a large folio moves whole, if any of its pages is meant."""
+        """move_pages(2): of the pages of one slot. A large folio moves whole, if any of its pages is meant."""
         # References are taken before the lock goes, as follow_page() does it.
         folios: list[Folio] = []
         base: list[tuple[PteMap, BasePages]] = []
@@ -68,11 +68,11 @@ class Migration:
             self._move_base(vma, slot, pages, entry.mask & mask, nid)
 
     def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
-        """try_split_folio() in migrate_pages_batch(): one that waits to be split is split first.
+        """Part of migrate_pages_batch(): a folio that waits to be split is split first (try_split_folio()).
 
         Its pages then move one by one (7262f208ca68, 6.11; only a partly mapped one since 6.12). It
         counts as a failure, of which the caller of migrate_pages() is told. The caller's reference
-        is dropped if it was split; False if it was not, for it then moves whole.
+        is dropped if it was split; False if it was not, because it then moves whole.
         """
         machine = self.machine
         if not folio.trylock():
@@ -100,11 +100,11 @@ class Migration:
         return True
 
     def migrate_folio(self, src: Folio, nid: i64) -> bool:
-        """migrate_folio_unmap() and _move() of a large folio, whose caller's reference is dropped.
+        """migrate_folio_unmap(), migrate_folio_move(): of a large folio. The caller's reference is dropped.
         False if somebody else holds one too, or it is large no longer.
 
         A folio that was queued for splitting has its successor queued, in the same state
-        (8a8ca142a488): before the entries are restored, for then its pages may go.
+        (8a8ca142a488): before the entries are restored, because then its pages may go.
         """
         machine = self.machine
         order = src.order
@@ -163,7 +163,7 @@ class Migration:
         return True
 
     def queue_dst(self, dst: Folio, partially_mapped: bool) -> None:
-        """The end of migrate_folio_move(): the new folio takes the place of the old one in the queue."""
+        """Part of migrate_folio_move(): the new folio takes the place of the old one in the queue."""
         self.machine.huge_memory.deferred_split_folio(dst, partially_mapped)
 
     def _discard(self, dst: Folio) -> None:

@@ -17,16 +17,15 @@ __all__ = ["Mlock", "mlock_vma_folio", "munlock_vma_folio"]
 
 
 def mlock_vma_folio(vma: Vma, folio: Folio) -> None:
-    """mlock_vma_folio(): a folio that an mlocked region maps whole counts as mlocked (mm/internal.h)."""
+    """mlock_vma_folio() (mm/internal.h): a folio that an mlocked region maps whole counts as mlocked."""
     if vma.locked:
         folio.set_flag(PG_MLOCKED)
 
 
 def munlock_vma_folio(vma: Vma, folio: Folio) -> None:
-    """munlock_vma_folio(): whatever goes from an mlocked region, the folio counts as mlocked no longer.
+    """munlock_vma_folio() (mm/internal.h): whatever goes from an mlocked region, the folio counts as mlocked no longer.
 
-    That is so for any part of a large folio, and when its PMD becomes page table entries
-    (mm/internal.h).
+    That is so for any part of a large folio, and when its PMD becomes page table entries.
     """
     if vma.locked:
         folio.clear_flag(PG_MLOCKED)

@@ -53,7 +53,7 @@ PAGE_TABLE_LOCK: Final = LockClass("ptlock_ptr(ptdesc)")
 
 @mypyc_attr(acyclic=True)
 class Forked:
-    """Kept apart, for most memory is never shared: a folio is to stay small.
+    """Kept apart, because most memory is never shared: a folio is to stay small.
 
     Attributes:
         layers: base pages mapped by at least two, three ... entries; or None.
@@ -161,11 +161,11 @@ class Folio(Mapped):
 
     @property
     def nr_pages(self) -> i64:
-        """folio_nr_pages()."""
+        """folio_nr_pages() (include/linux/mm.h)."""
         return i64(1) << self.order
 
     def test_partially_mapped(self) -> bool:
-        """folio_test_partially_mapped().
+        """folio_test_partially_mapped() (include/linux/page-flags.h).
 
         Raises:
             UseAfterFree: the folio was freed.
@@ -176,11 +176,11 @@ class Folio(Mapped):
         return flagged
 
     def trylock(self) -> bool:
-        """folio_trylock()."""
+        """folio_trylock() (include/linux/pagemap.h)."""
         return not self.test_and_set_flag(PG_LOCKED)
 
     def unlock(self) -> None:
-        """folio_unlock()."""
+        """folio_unlock() (mm/filemap.c)."""
         self.clear_flag(PG_LOCKED)
 
     def page_mapped_mask(self) -> int:
@@ -189,10 +189,12 @@ class Folio(Mapped):
 
 
 def folio_memcg(folio: Folio) -> MemCgroup | None:
-    """folio_memcg(): the cgroup that the folio is charged to now; it may change when one goes offline.
+    """folio_memcg() (include/linux/memcontrol.h): the cgroup that the folio is charged to now; it may change when
+    one goes offline.
+
 
     Whoever reads it stays in an RCU read section, or holds a reference, as long as it is used
-    (include/linux/memcontrol.h, obj_cgroup_memcg()).
+    (obj_cgroup_memcg()).
     """
     if H.cpu.rcu_nesting == 0:
         warn_once("WARNING: suspicious RCU usage: folio_memcg() outside an RCU read section")

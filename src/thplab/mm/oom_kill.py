@@ -65,7 +65,7 @@ class Oom:
         return self._kill_worst(candidates, total, why)
 
     def mem_cgroup_out_of_memory(self, memcg: MemCgroup) -> bool:
-        """mem_cgroup_out_of_memory(): the same within the cgroup that is at its limit."""
+        """mem_cgroup_out_of_memory() (mm/memcontrol.c): the same within the cgroup that is at its limit."""
         candidates = [
             task for task in self.machine.tasks.values() if task.memcg.is_descendant(memcg)
         ]
@@ -79,6 +79,7 @@ class Oom:
         return task.mm.nr_anon + task.oom_score_adj * (totalpages // 1000)
 
     def _kill_worst(self, candidates: list[Task], totalpages: i64, why: str) -> bool:
+        """select_bad_process(), oom_kill_process(): the one with the most points. False: there is none."""
         worst: Task | None = None
         points: i64 = 0
         for task in candidates:

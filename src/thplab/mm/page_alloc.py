@@ -76,7 +76,7 @@ class Node:
         return taken
 
     def give(self, nr_pages: i64, scattered: i64 = 0) -> None:
-        """free_unref_page(): `nr_pages` come back, `scattered` of them in blocks still partly used."""
+        """__free_frozen_pages(): `nr_pages` come back, `scattered` of them in blocks still partly used."""
         if H.on:
             self.lock.lock_irqsave()
         self.free += nr_pages
@@ -91,7 +91,7 @@ class Node:
 
 
 def min_free_kbytes(sizes: list[int]) -> int:
-    """calculate_min_free_kbytes(), raised by khugepaged's set_recommended_min_free_kbytes().
+    """calculate_min_free_kbytes(): and what khugepaged raises it to (set_recommended_min_free_kbytes()).
 
     Args:
         sizes: bytes of each node, laid out one after the other from address 0.
@@ -145,7 +145,7 @@ class PageAllocator:
             node.wmark_high = share + 2 * step
 
     def alloc_huge(self, order: i64, nid: i64, nodemask: list[int] | None, gfp: i64) -> i64:
-        """alloc_pages() of one block of order > 0: its node, or -1.
+        """alloc_pages() (include/linux/gfp.h): of one block of order > 0. Its node, or -1.
 
         Looks at the low watermark; with GFP_DIRECT_RECLAIM reclaims once and looks again. Huge
         pages never cause an OOM kill.
@@ -164,6 +164,7 @@ class PageAllocator:
         return found
 
     def _take_one(self, order: i64, nid: i64, nodemask: list[int] | None, low: i64) -> i64:
+        """get_page_from_freelist(): of a block above the low or the min watermark. Its node, or -1."""
         for candidate in self.zonelists[nid]:
             if nodemask is not None and candidate not in nodemask:
                 continue
@@ -175,7 +176,9 @@ class PageAllocator:
     def alloc_base(
         self, nid: i64, nodemask: list[int] | None, count: i64, gfp: i64, mm: MmStruct | None
     ) -> tuple[i64, i64]:
-        """Up to `count` base pages, all from one node: (node, how many); (-1, 0) if there is none.
+        """alloc_pages() (include/linux/gfp.h): up to `count` base pages, all from one node. (node, how many);
+        (-1, 0) if there is none.
+
 
         The first page decides as alloc_pages() does: the free lists above the low watermark; then
         kswapd is woken and the min watermark counts; then direct reclaim, again and again while
@@ -214,6 +217,7 @@ class PageAllocator:
     def _take_base(
         self, nid: i64, nodemask: list[int] | None, count: i64, low: bool
     ) -> tuple[i64, i64]:
+        """get_page_from_freelist(): of base pages. (node, how many), or (-1, 0)."""
         for candidate in self.zonelists[nid]:
             if nodemask is not None and candidate not in nodemask:
                 continue

@@ -73,7 +73,7 @@ class PageCounter:
         return room
 
     def margin(self) -> i64:
-        """mem_cgroup_margin(), one level: how much may still be charged here."""
+        """mem_cgroup_margin() (mm/memcontrol.c): how much may still be charged here, ancestors not looked at."""
         return self.max - self.usage if self.max > self.usage else 0
 
     def calculate_protection(self, root: PageCounter) -> None:
@@ -102,7 +102,7 @@ class PageCounter:
 def effective_protection(
     usage: i64, setting: i64, parent_effective: i64, siblings_protected: i64
 ) -> i64:
-    """effective_protection(), without the memory_recursiveprot mount option. All in base pages."""
+    """effective_protection(): without the memory_recursiveprot mount option. All in base pages."""
     protected = min(usage, setting)
     if siblings_protected > parent_effective:
         # Over-committed: what the parent has is shared in proportion.

@@ -144,7 +144,7 @@ class Rmap:
             pernode.nr_anon_thps += nr_pmdmapped
 
     def folio_add_new_anon_rmap(self, folio: Folio) -> None:
-        """folio_add_new_anon_rmap() of a PMD-sized folio: mapped whole, by a PMD."""
+        """folio_add_new_anon_rmap(): of a PMD-sized folio, mapped whole, by a PMD."""
         folio.entire_mapcount = 1
         self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON, 1)
         self.mod_anon(folio, folio.nr_pages, folio.nr_pages)
@@ -190,7 +190,7 @@ class Rmap:
             self._partially_mapped(folio)
 
     def _partially_mapped(self, folio: Folio) -> None:
-        """The end of __folio_remove_rmap(): anon, not flagged yet, no device memory."""
+        """Part of __folio_remove_rmap(): its end. Anon, not flagged yet, no device memory."""
         if not folio.test_flag(PG_PARTIALLY_MAPPED):
             self.machine.huge_memory.deferred_split_folio(folio, True)
 
@@ -237,7 +237,9 @@ class Rmap:
         return found
 
     def _remove_one_by_one(self, folio: Folio, mask: int) -> None:
-        """try_to_migrate_one() goes entry by entry: the first one flags a folio that was not flagged yet."""
+        """Part of try_to_migrate_one(): it goes entry by entry, so the first one flags a folio that was not
+        flagged yet.
+        """
         if not folio.flags & PG_PARTIALLY_MAPPED:
             first = mask & -mask
             self.folio_remove_rmap_ptes(folio, first)
@@ -246,7 +248,9 @@ class Rmap:
             self.folio_remove_rmap_ptes(folio, mask)
 
     def remove_migration_ptes(self, folio: Folio, entries: list[MigrationEntry]) -> None:
-        """remove_migration_ptes(): what was not unmapped meanwhile maps the folio, the same one or its successor."""
+        """remove_migration_ptes() (mm/migrate.c): what was not unmapped meanwhile maps the folio, the same one
+        or its successor.
+        """
         slot = folio.index // HPAGE_PMD_NR
         for migrated in entries:
             vma = migrated.vma

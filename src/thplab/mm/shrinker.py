@@ -106,8 +106,8 @@ class Shrinkers:
             self.mutex.unlock()
 
     def gives_id(self, shrinker: Shrinker) -> bool:
-        """shrinker_memcg_alloc()'s -ENOSYS: with nokmem only shrinkers of what is charged anyway, not
-        of slab, can be asked by cgroup.
+        """Part of shrinker_memcg_alloc(): its -ENOSYS. With nokmem only shrinkers of what is charged
+        anyway, not of slab, can be asked by cgroup.
         """
         memcg = self.machine.memcg
         return not memcg.disabled and (
@@ -294,7 +294,7 @@ class Shrinkers:
         return freed
 
     def _shrink_slab_memcg(self, nid: i64, memcg: MemCgroup, priority: i64) -> i64:
-        """shrink_slab_memcg()."""
+        """shrink_slab_memcg(): each shrinker whose bit the cgroup has."""
         if not memcg.online():
             return 0
         freed: i64 = 0
@@ -318,7 +318,7 @@ class Shrinkers:
     def _shrink_one(
         self, nid: i64, memcg: MemCgroup, priority: i64, index: i64, unit: ShrinkerUnit, offset: i64
     ) -> i64:
-        """One bit of the map: its shrinker is asked; the bit is cleared if there is nothing at all."""
+        """Part of shrink_slab_memcg(): one bit of the map. Its shrinker is asked; the bit is cleared if there is nothing at all."""
         shrinker_id = index * SHRINKER_UNIT_BITS + offset
         rcu = self.machine.rcu
         rcu.read_lock()
@@ -347,7 +347,7 @@ class Shrinkers:
         offset: i64,
         shrinker: Shrinker,
     ) -> i64:
-        """Clear the bit, then ask again: an object linked before the clear is seen by the second
+        """Part of shrink_slab_memcg(): clear the bit, then ask again. An object linked before the clear is seen by the second
         question, one linked later sets the bit after it. The order is the protocol.
         """
         unit.clear_bit(offset)

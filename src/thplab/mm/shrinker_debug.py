@@ -35,7 +35,9 @@ def count_columns(machine: Machine, shrinker: Shrinker, memcg: MemCgroup | None)
 
 
 def shrinker_debugfs_count(machine: Machine, shrinker: Shrinker) -> list[tuple[int, list[int]]]:
-    """The lines of the count file: (cgroup's inode, objects on each node), where there are any.
+    """shrinker_debugfs_count_show(): the lines of the count file, (cgroup's inode, objects on each node), where
+    there are any.
+
 
     A shrinker that is not memcg-aware has one line, with inode 0.
     """
@@ -53,7 +55,7 @@ def shrinker_debugfs_count(machine: Machine, shrinker: Shrinker) -> list[tuple[i
 def shrinker_debugfs_scan(
     machine: Machine, shrinker: Shrinker, memcg: MemCgroup | None, nid: i64, nr_to_scan: i64
 ) -> i64:
-    """A write to the scan file: one call of scan_objects(), with no batches, deferred counts or bits.
+    """shrinker_debugfs_scan_write(): one call of scan_objects(), with no batches, deferred counts or bits.
 
     Raises:
         ValueError: no such node, or a cgroup for a shrinker that knows none (-EINVAL). LookupError: the cgroup is not online (-ENOENT).

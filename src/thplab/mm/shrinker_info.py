@@ -25,7 +25,7 @@ class ShrinkerUnit(Bitmap):
         self.nr_deferred: list[int] = [0] * int(SHRINKER_UNIT_BITS)
 
     def xchg_deferred(self, offset: i64) -> i64:
-        """Take the deferred count, leaving 0."""
+        """xchg_nr_deferred_memcg() (mm/shrinker.c): take the deferred count, leaving 0."""
         if H.on:
             H.watcher.point(RMW, self)
         count = self.nr_deferred[offset]
@@ -33,7 +33,7 @@ class ShrinkerUnit(Bitmap):
         return count
 
     def add_deferred(self, offset: i64, count: i64) -> None:
-        """Add to the deferred count."""
+        """add_nr_deferred_memcg() (mm/shrinker.c): add to the deferred count."""
         if H.on:
             H.watcher.point(ADD, self)
         self.nr_deferred[offset] += count
@@ -55,7 +55,7 @@ class ShrinkerInfo(RcuHead):
         self.freed: bool = False
 
     def func(self) -> None:
-        """kvfree_rcu() of the outgrown one."""
+        """What kvfree_rcu() of the outgrown one leads to."""
         self.freed = True
 
     def unit_of(self, shrinker_id: i64) -> ShrinkerUnit:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Dropping references, and the end of a folio (mm/swap.c, folio_put(), 7.2)."""
+"""Dropping references, and the end of a folio, in mm/swap.c until 7.2 (mm/folio.c, 7.3)."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Lru:
             objcg.memcg.nodeinfo[folio.nid].nr_lru += folio.nr_pages
 
     def _del_lru(self, folio: Folio) -> None:
-        """lruvec_del_folio(), of a folio that nobody else can reach any more."""
+        """lruvec_del_folio() (include/linux/mm_inline.h): of a folio that nobody else can reach any more."""
         folio.flags &= ~PG_LRU
         objcg = folio.objcg
         if objcg is not None:
             objcg.memcg.nodeinfo[folio.nid].nr_lru -= folio.nr_pages
 
     def folio_put(self, folio: Folio, count: i64 = 1) -> None:
-        """folio_put(), folio_put_refs(): the last one frees it."""
+        """folio_put(), folio_put_refs() (include/linux/mm.h, 7.2): the last one frees it."""
         if folio.put_testzero(count):
             self._free(folio)
 

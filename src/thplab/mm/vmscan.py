@@ -80,10 +80,11 @@ class Vmscan:
         self.reclaim_states[number] = state
 
     def mm_account_reclaimed_pages(self, pages: i64) -> None:
-        """mm_account_reclaimed_pages(): a shrinker's objects are gone, and with them base pages of their own.
+        """mm_account_reclaimed_pages() (include/linux/swap.h): a shrinker's objects are gone, and with them
+        base pages of their own.
 
-        The kernel's slab allocator calls it when it frees a page (include/linux/swap.h); here a
-        shrinker's scan_objects() does. Outside of reclaim it says nothing to anybody.
+
+        The kernel's slab allocator calls it when it frees a page; here a shrinker's scan_objects() does. Outside of reclaim it says nothing to anybody.
         """
         state = self.reclaim_states.get(int(H.cpu.number))
         if state is not None:
@@ -129,7 +130,9 @@ class Vmscan:
             memcg.css_put()
 
     def protected(self, memcg: MemCgroup, target: MemCgroup, sc: ScanControl) -> bool:
-        """mem_cgroup_below_min(), _low(): whether reclaim spares this cgroup."""
+        """mem_cgroup_below_min(), mem_cgroup_below_low() (include/linux/memcontrol.h): whether reclaim spares
+        this cgroup.
+        """
         counter = memcg.memory
         counter.calculate_protection(target.memory)
         if memcg is target or memcg is self.machine.memcg.root:
@@ -228,11 +231,11 @@ class Vmscan:
     # On request
 
     def memory_reclaim(self, memcg: MemCgroup, nr_pages: i64) -> bool:
-        """A write to memory.reclaim: False is -EAGAIN, not all was reclaimed (user_proactive_reclaim())."""
+        """A write to memory.reclaim: False is -EAGAIN, not all was reclaimed."""
         return self._user_proactive_reclaim(memcg, 0, nr_pages)
 
     def node_reclaim(self, nid: i64, nr_pages: i64) -> bool:
-        """A write to a node's reclaim file: False is -EAGAIN (user_proactive_reclaim())."""
+        """A write to a node's reclaim file: False is -EAGAIN, not all was reclaimed."""
         return self._user_proactive_reclaim(None, nid, nr_pages)
 
     def _user_proactive_reclaim(self, memcg: MemCgroup | None, nid: i64, nr_pages: i64) -> bool:

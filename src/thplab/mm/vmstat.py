@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel's counters under the kernel's names (mm/vmstat.c; include/linux/huge_mm.h, 7.2)."""
+"""The kernel's counters under the kernel's names (include/linux/vmstat.h, 7.2)."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class VmStat:
         self._events[event.place].value += delta
 
     def mod_mthp(self, order: i64, item: Counter, delta: i64) -> None:
-        """count_mthp_stat(), mod_mthp_stat()."""
+        """count_mthp_stat(), mod_mthp_stat() (include/linux/huge_mm.h)."""
         self._mthp[order][item.place].value += delta
 
     @property
