@@ -28,12 +28,14 @@ class Migration:
     """Migration on one machine.
 
     Attributes:
+        keeps_queued: the new folio takes the old one's place on the queue (8a8ca142a488).
         splits_queued: a partly mapped folio that waits on the queue is split, and its pages move (6.12).
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.splits_queued: bool = True
+        self.keeps_queued: bool = True
 
     def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
         """move_pages(2): of the pages of one slot. A large folio moves whole, if any of its pages is meant."""
@@ -152,7 +154,7 @@ class Migration:
         src.anon_vma = None
         src.flags &= ~PG_LRU
         src.ref_unfreeze(1)
-        if queued:
+        if queued and self.keeps_queued:
             self.queue_dst(dst, partially_mapped)
         machine.rmap.remove_migration_ptes(dst, entries)
         dst.flags &= ~PG_LOCKED

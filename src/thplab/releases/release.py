@@ -59,6 +59,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "seen on 6.12 and missing on 6.1 (move-pages)",
         ),
     ] = True
+    migration_keeps_queued: Annotated[
+        bool,
+        Difference(
+            since="6.12",
+            model="migration.keeps_queued",
+            about="a folio that moves takes its place on the queue along",
+            source="8a8ca142a488; there in the source of 6.12.117, where the stable series brought it; "
+            "missing on 6.1 (move-pages)",
+        ),
+    ] = True
     splits_underused: Annotated[
         bool,
         Difference(
