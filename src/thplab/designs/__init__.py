@@ -7,18 +7,22 @@ A design of your own is a subclass of :class:`DeferredSplitQueue`; docs/designs.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
 import sys
-from functools import lru_cache
+from collections.abc import Iterable
+from functools import cache, lru_cache
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from thplab.errors import DesignError
 from thplab.kernel_version import version_of
 from thplab.mm.deferred_split import DeferredSplitQueue
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = [
     "DeferredSplitQueue",
@@ -38,16 +42,29 @@ Design = str | type[DeferredSplitQueue]
 """A name of :func:`names`, "file.py:Class", or a class."""
 
 
+@cache
 def shipped() -> dict[str, type[DeferredSplitQueue]]:
     """The designs that ship, by name, the oldest kernel's first: each file in this folder is one."""
-    found = {module.name: _in_module(module.name) for module in pkgutil.iter_modules(__path__)}
+    found = {name: _in_module(name) for name in _files()}
     return dict(sorted(found.items(), key=lambda item: _age(item[1])))
+
+
+@cache
+def _files() -> frozenset[str]:
+    return frozenset(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def names() -> list[str]:
     """The designs that ship, oldest kernel first, then those that other packages offer."""
-    offered = {point.name for point in importlib.metadata.entry_points(group="thplab.designs")}
+    offered = {point.name for point in _entry_points()}
     return [*shipped(), *sorted(offered - set(shipped()))]
+
+
+def _entry_points() -> Iterable[EntryPoint]:
+    # Imported here, because this import takes longer than that of all designs.
+    from importlib.metadata import entry_points
+
+    return entry_points(group="thplab.designs")
 
 
 def of_version(version: tuple[int, int]) -> str:
@@ -82,7 +99,7 @@ def load(spec: Design) -> type[DeferredSplitQueue]:
 
 def ships(spec: Design) -> bool:
     """Whether the design comes with thplab: each file in this folder is one."""
-    return isinstance(spec, str) and spec in {one.name for one in pkgutil.iter_modules(__path__)}
+    return isinstance(spec, str) and spec in _files()
 
 
 def title(spec: Design) -> str:
@@ -113,7 +130,7 @@ def _age(kind: type[DeferredSplitQueue]) -> tuple[int, int]:
 
 
 def _from_entry_point(spec: str) -> object:
-    for point in importlib.metadata.entry_points(group="thplab.designs"):
+    for point in _entry_points():
         if point.name == spec:
             try:
                 return point.load()
