@@ -12,6 +12,7 @@ from thplab.comparison.comparison import compare
 from thplab.comparison.known_differences import known_difference
 from thplab.comparison.rows import Row
 from thplab.comparison.tolerances import Judgement, judge
+from thplab.releases.release import Release
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
@@ -41,14 +42,14 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         scenario: its name.
         kernel: the title of the kernel's column.
-        design: which design the kernel was found to have, and the model used; "" if it was not found.
+        release: what the kernel was found to be, and the model did as; None if it was not found.
         warnings: what the model or the kernel complained about.
         failed_claims: the claims of the scenario that did not hold, with whose they are.
     """
 
     scenario: str
     kernel: str
-    design: str
+    release: Release | None
     figures: tuple[VerifiedFigure, ...]
     warnings: tuple[str, ...]
     failed_claims: tuple[str, ...]
@@ -89,7 +90,7 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
     return Verification(
         scenario=scenario.name,
         kernel=kernel_run.title,
-        design=kernel_run.design,
+        release=kernel_run.release,
         figures=tuple(
             _figure(moment.label, row, scenario, kernel_run)
             for moment in comparison.moments
@@ -107,7 +108,7 @@ def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
     return Verification(
         scenario=scenario.name,
         kernel=kernel,
-        design="",
+        release=None,
         figures=(),
         warnings=tuple(_complaints([problem], "kernel")),
         failed_claims=(),

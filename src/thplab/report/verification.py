@@ -32,9 +32,9 @@ def verification_text(verifications: Iterable[Verification], *, everything: bool
         counts = one.counts
         summary = ", ".join(f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind])
         verdict = "FAILED" if one.failed else "agrees"
-        design = f" ({one.design})" if one.design else ""
+        found = f" ({one.release.name} {one.release.design})" if one.release else ""
         lines.append(
-            f"{verdict}  {one.scenario} on {one.kernel}{design}: {summary or 'no figures'}"
+            f"{verdict}  {one.scenario} on {one.kernel}{found}: {summary or 'no figures'}"
         )
         shown = one.figures if everything else one.differences[:_SHOWN]
         for figure in shown:
