@@ -339,14 +339,3 @@ def test_the_models_own_mistakes_are_not_blamed_on_a_design(
     monkeypatch.setattr(model, "build_machine", broken)
     with pytest.raises(ZeroDivisionError):
         run()
-
-
-@pytest.mark.parametrize(
-    "path",
-    [path for path in library_files() if path.stem != "terabyte"],
-    ids=lambda path: path.stem,
-)
-def test_the_library_runs_on_every_design_that_ships(path: Path) -> None:
-    scenario = load(path)
-    for design in ("split_queue", "split_queue_reparented", "list_lru"):
-        assert model.run(scenario, design).warnings == []
