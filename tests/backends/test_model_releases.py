@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from tests.backends.scenes import GIB, HUGE
+from tests.scenario.scenario_text import HEAD
 from thplab.backends import model
+from thplab.cli import main
+from thplab.comparison.comparison import compare
 from thplab.releases.named import release_named
 from thplab.scenario.host import Host, Task
+from thplab.scenario.loader import loads
 from thplab.scenario.observation import Observation, RegionFigures
 from thplab.scenario.parts import Part
 from thplab.scenario.schema import Scenario
@@ -173,3 +178,52 @@ def test_before_6_12_a_split_leaves_pages_of_zeros_as_they_are(
     steps = [touch(FIRST), discard(UPPER), Shrink(cgroup="/a", node=1, count=1)]
     end = region(seen(steps, {"splits_underused": splits}))
     assert (end.zero, end.nodes[1].base) == (zero, base)
+
+
+SCANS = """
+[[steps]]
+do = "observe"
+label = "before"
+[[steps]]
+do = "shrink"
+cgroup = "/victim"
+node = 1
+count = 1
+[[steps]]
+do = "observe"
+label = "after"
+"""
+CLAIM = """
+[[claims]]
+at = "{}"
+value = "vmstat.thp_split_page"
+expect = "== 0"
+"""
+
+
+def test_a_release_without_the_interface_of_a_step_does_not_do_it_and_says_so() -> None:
+    """Linux 5.4 has no debugfs file of the shrinker; what was seen before the step stands."""
+    scenario = loads(HEAD + SCANS + CLAIM.format("before") + CLAIM.format("after"))
+    run = model.run(scenario, release=release_named("5.4"))
+    (outcome,) = run.outcomes
+    assert not outcome.done
+    assert outcome.text == "not done: Linux 5.4 has not what shrink needs; 6.0 brought it"
+    column = compare(scenario, [run]).columns[0]
+    assert [claim.verdict for claim in column.claims] == ["held", "unseen"]
+    assert column.claims[1].reason == f"an earlier step was {outcome.text}"
+    assert model.run(scenario, release=release_named("6.1")).outcomes == []
+
+
+def test_what_a_release_cannot_do_breaks_no_promise(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A claim that fails does, whether or not the release lacks something too."""
+    file = tmp_path / "scan.toml"
+    file.write_text(HEAD + SCANS + CLAIM.format("after"), encoding="utf-8")
+    assert main(["compare", str(file), "--release", "5.4"]) == 0
+    shown = capsys.readouterr().out
+    assert "? unseen" in shown
+    assert "Linux 5.4 has not what shrink needs" in shown
+    failing = CLAIM.format("before").replace("== 0", "== 1")
+    file.write_text(HEAD + SCANS + CLAIM.format("after") + failing, encoding="utf-8")
+    assert main(["compare", str(file), "--release", "5.4"]) == 1

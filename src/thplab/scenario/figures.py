@@ -233,10 +233,12 @@ def why_unseen(observation: Observation, path: FigurePath) -> str:
         reason = observation.missing.get(str(candidate))
         if reason:
             return reason
+    if path.section in observation.missing:
+        return observation.missing[path.section]
     if path.section == "vmstat" and path.name not in observation.vmstat:
         return f"it has no such counter; {meant(path.name, observation.vmstat, 'counters')}"
     if path.section == "mthp" and path.name not in observation.mthp.get(path.subject, {}):
         known = [f"{size}.{name}" for size, counts in observation.mthp.items() for name in counts]
         wanted = f"{path.subject}.{path.name}"
         return f"it has no such counter; {meant(wanted, known, 'counters')}"
-    return observation.missing.get(path.section, "it does not count this")
+    return "it does not count this"
