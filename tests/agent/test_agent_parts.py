@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,17 @@ def discard(part: str = "all", offset: int = 0, length: int | None = None) -> Di
     """A step on region "r"."""
     size = None if length is None else Size(length)
     return Discard(task="t", region="r", part=Part.parse(part), offset=Size(offset), length=size)
+
+
+def test_the_agent_has_no_model_in_its_process() -> None:
+    """A guest starts it for each batch, and needs nothing of the model but the sizes of pages."""
+    code = "import sys, thplab.agent.__main__; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    rooms = ("thplab.cpu", "thplab.mm", "thplab.designs")
+    loaded = {name for name in done.stdout.split() if name.startswith(rooms)}
+    assert loaded == {"thplab.mm", "thplab.mm.geometry"}
 
 
 def test_all_of_a_region_is_one_range() -> None:
