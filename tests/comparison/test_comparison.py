@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.comparison.comparison import Comparison, compare
 from thplab.comparison.rows import Row
 from thplab.releases.release import Release
+from thplab.report.json_text import comparison_json
+from thplab.report.terminal import comparison_text
 from thplab.scenario.observation import (
     FIGURES,
     CgroupFigures,
@@ -150,3 +154,13 @@ def test_what_a_release_has_no_interface_for_may_go_unseen() -> None:
     run.observations[1].vmstat["thp_split_page"] = None
     run.observations[1].missing["vmstat.thp_split_page"] = "Linux 5.4 does not count this"
     assert not compared(run).broken
+
+
+def test_a_run_stays_as_it_was_handed_over() -> None:
+    runs = [cover_letter_run("split_queue"), cover_letter_run("list_lru", backend="kernel")]
+    before = copy.deepcopy(runs)
+    comparison = compared(*runs)
+    assert runs == before
+    comparison_text(comparison, everything=True)
+    comparison_json(comparison)
+    assert runs == before

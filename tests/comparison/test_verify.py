@@ -129,3 +129,12 @@ def test_a_known_difference_is_told_with_its_cause(kernel_run: Run) -> None:
     assert any("known difference: under nokmem" in one.why for one in verification.figures)
     newer = msgspec.structs.replace(kernel_run, release=Release.of_version("7.2.1", "list_lru"))
     assert verify(scenario, model_run, newer).failed
+
+
+def test_a_run_stays_as_it_was_handed_over(
+    scenario: Scenario, model_run: Run, kernel_run: Run
+) -> None:
+    kernel_run.observations[-1].vmstat["thp_split_page"] = None
+    before = copy.deepcopy((model_run, kernel_run))
+    verify(scenario, model_run, kernel_run)
+    assert (model_run, kernel_run) == before

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 
@@ -114,12 +115,20 @@ def pretended(scenarios: Sequence[Scenario], wrong: str) -> list[Run]:
 
 
 def test_a_difference_is_found_and_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the runs stay as the kernel gave them."""
+    given: list[Run] = []
+    before: list[Run] = []
+
     def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
         del kernel, time_limit
-        return pretended(scenarios, "thp_split_pmd")
+        runs = pretended(scenarios, "thp_split_pmd")
+        given.extend(runs)
+        before.extend(copy.deepcopy(runs))
+        return runs
 
     monkeypatch.setattr(vm, "run_each", run_each)
     report = fuzz("bzImage", 12, 7, lambda _done: None)
+    assert given == before
     with_exit = [
         number
         for number in range(12)
