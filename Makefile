@@ -2,8 +2,8 @@
 # What a newcomer types. Everything happens in .venv/; nothing needs root.
 #
 #   PYTHON=python3.12   the Python to use (default: python3)
-#   COVERAGE=1          have `make test` measure the branches of the model, and fail below the threshold
-#   PYTEST_ARGS="-k x"  passed on to pytest
+#   COVERAGE=1          have the interpreted tests measure the branches of the model, and fail below the threshold
+#   PYTEST_ARGS="-k x"  passed on to pytest; a -m in it takes the place of the choice made here
 #   THPLAB_KERNELS=DIR  where kernels to boot are (default: ../shared/kernels)
 #   THPLAB_LINUX_SOURCE=DIR  an unpacked kernel source (linux-source-7.3), for make check-kernel-index
 #   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
@@ -17,7 +17,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST := $(BIN)/python -m pytest $(PYTEST_ARGS)
+PYTEST := $(BIN)/python -m pytest
+QUICK := -m "not slow and not vm"
+# What reaches the branches of the model. To measure the other tests too would take several times as long.
+MEASURED := $(addprefix tests/,cpu mm designs releases conformance model)
 PURE := PYTHONPATH=src
 
 KERNELS := $(or $(THPLAB_KERNELS),../shared/kernels)
@@ -27,7 +30,7 @@ PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -na
 EXTRAS := test vm lint bench docs
 STALE := rm -rf build src/thplab.egg-info
 
-.PHONY: help demo test test-vm verify-vm test-compiled test-pure lint format bench bench-check check-kernel-index pages docs picture build clean venv
+.PHONY: help demo test test-all test-vm verify-vm test-compiled test-pure lint format bench bench-check check-kernel-index pages docs picture build clean venv
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,10 +39,15 @@ demo: $(VENV)/.installed ## what each design does to huge pages on the other nod
 	@$(BIN)/python tools/build_state.py --say
 	$(BIN)/thplab compare scenarios/cover-letter.toml
 
-test: test-compiled test-pure ## the tests, compiled and interpreted
+test: test-compiled test-pure ## the tests, compiled and interpreted, without the slow ones
+
+# Side by side, as each keeps one processor busy. The slow tests run compiled only.
+test-all: $(VENV)/.installed $(VENV)/.test ## the same with the slow tests (minutes)
+	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 \
+		COMPILED_TESTS='-m "not vm"' test-compiled test-pure
 
 test-vm: $(VENV)/.installed $(VENV)/.test $(VENV)/.vm ## the tests that boot kernels in virtual machines (minutes)
-	$(PURE) $(PYTEST) -m vm
+	$(PURE) $(PYTEST) -m vm $(PYTEST_ARGS)
 
 # The kernels side by side: a guest in software emulation keeps one processor busy.
 verify-vm: $(VENV)/.installed $(VENV)/.vm ## the library and 50 random scenarios on both kernels (minutes)
@@ -53,6 +61,8 @@ verify-vm-%:
 	@$(BIN)/thplab verify --kernel "$(KERNELS)/bzImage-$*"
 	@$(BIN)/thplab fuzz --kernel "$(KERNELS)/bzImage-$*" --count 50
 
+COMPILED_TESTS := $(QUICK)
+
 # The installed package. Without a compiler it is the source, which test-pure runs anyway.
 test-compiled: $(VENV)/.installed $(VENV)/.test
 	@status=0; $(BIN)/python tools/build_state.py || status=$$?; \
@@ -62,17 +72,19 @@ test-compiled: $(VENV)/.installed $(VENV)/.test
 		exit 1; \
 	else \
 		echo "== tests of the compiled package"; \
-		THPLAB_EXPECT=compiled $(PYTEST); \
+		THPLAB_EXPECT=compiled $(PYTEST) $(COMPILED_TESTS) $(PYTEST_ARGS); \
 	fi
 
+test-pure: INTERPRETED := $(PURE) THPLAB_EXPECT=interpreted $(PYTEST) $(QUICK)
 test-pure: $(VENV)/.installed $(VENV)/.test
 	@echo "== tests of the interpreted source"
 ifeq ($(COVERAGE),1)
-	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST) --cov --cov-report=json:.branches.json --cov-fail-under=0
+	$(INTERPRETED) --cov --cov-report=json:.branches.json --cov-fail-under=0 $(PYTEST_ARGS) $(MEASURED)
 	@$(BIN)/python tools/branch_coverage.py .branches.json || \
 		{ $(BIN)/coverage report --fail-under=0; exit 1; }
+	$(INTERPRETED) $(MEASURED:%=--ignore=%) $(PYTEST_ARGS)
 else
-	$(PURE) THPLAB_EXPECT=interpreted $(PYTEST)
+	$(INTERPRETED) $(PYTEST_ARGS)
 endif
 
 lint: $(VENV)/.installed $(VENV)/.lint $(VENV)/.test ## ruff and mypy

@@ -45,6 +45,13 @@ FLOOR = {
 """An import goes to a lower number, or stays in its room. thplab/__init__.py is below all."""
 
 MAX_LINES = 400
+MAX_GOLDEN_LINES = 1500
+"""So much a reviewer can read."""
+
+MAY_PRINT = {"cli", "agent/__main__.py", "explorer/interpreted.py"}
+"""The command line, and the two programs that thplab itself starts: each has an output of its own."""
+PROGRESS = "cli/options.py"
+"""The bar that a long run shows on a terminal is no result."""
 
 
 def sources(*folders: Path) -> list[Path]:
@@ -102,6 +109,16 @@ def test_every_room_has_a_floor() -> None:
     assert rooms - {"__init__"} <= set(FLOOR)
 
 
+def test_the_floors_are_those_that_a_contributor_reads() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    told = re.search(r"`(cpu < [^`]*)`", text)
+    assert told is not None
+    rooms = sorted(room for room, floor in FLOOR.items() if 0 < floor < FLOOR["__main__"])
+    floors = sorted({FLOOR[room] for room in rooms})
+    names = [", ".join(room for room in rooms if FLOOR[room] == floor) for floor in floors]
+    assert told[1] == " < ".join(names)
+
+
 def test_imports_go_down_through_the_floors() -> None:
     upward = []
     for path in sources(SOURCE):
@@ -144,6 +161,29 @@ def test_a_file_stays_under_400_lines() -> None:
         for path in our_files()
     }
     assert {path: lines for path, lines in lengths.items() if lines > MAX_LINES} == {}
+
+
+def test_a_golden_file_can_be_read() -> None:
+    files = [path for path in (ROOT / "tests").rglob("__snapshots__/**/*") if path.is_file()]
+    assert files
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_GOLDEN_LINES} == {}
+
+
+def test_only_report_draws_and_only_commands_print() -> None:
+    """What a result looks like is decided in report/: rich is its tool, and nobody else prints a result."""
+    draw, write = set(), set()
+    for path in sources(SOURCE):
+        name = str(path.relative_to(SOURCE))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom | ast.Import):
+                module = node.module if isinstance(node, ast.ImportFrom) else node.names[0].name
+                if (module or "").split(".")[0] == "rich":
+                    draw.add(name)
+            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
+                write.add(name)
+    assert {name for name in draw if not name.startswith("report/")} == {PROGRESS}
+    assert {name for name in write if not MAY_PRINT & {name, name.split("/")[0]}} == set()
 
 
 def test_each_file_names_its_licence_first() -> None:
