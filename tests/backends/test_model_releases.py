@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 
 from tests.backends.scenes import GIB, HUGE
-from tests.scenario.scenario_text import HEAD
+from tests.scenario.scenario_text import scenario_text
 from thplab.backends import model
 from thplab.cli import main
 from thplab.comparison.comparison import compare
@@ -180,30 +180,22 @@ def test_before_6_12_a_split_leaves_pages_of_zeros_as_they_are(
     assert (end.zero, end.nodes[1].base) == (zero, base)
 
 
-SCANS = """
-[[steps]]
-do = "observe"
-label = "before"
-[[steps]]
-do = "shrink"
-cgroup = "/victim"
-node = 1
-count = 1
-[[steps]]
-do = "observe"
-label = "after"
-"""
-CLAIM = """
-[[claims]]
-at = "{}"
-value = "vmstat.thp_split_page"
-expect = "== 0"
-"""
+def scanning(**expected: str) -> str:
+    """A scenario with a step that Linux 5.4 cannot do, and claims about splits before and after it."""
+    return scenario_text(
+        {"do": "observe", "label": "before"},
+        {"do": "shrink", "cgroup": "/victim", "node": 1, "count": 1},
+        {"do": "observe", "label": "after"},
+        claims=[
+            {"at": label, "value": "vmstat.thp_split_page", "expect": expect}
+            for label, expect in expected.items()
+        ],
+    )
 
 
 def test_a_release_without_the_interface_of_a_step_does_not_do_it_and_says_so() -> None:
     """Linux 5.4 has no debugfs file of the shrinker; what was seen before the step stands."""
-    scenario = loads(HEAD + SCANS + CLAIM.format("before") + CLAIM.format("after"))
+    scenario = loads(scanning(before="== 0", after="== 0"))
     run = model.run(scenario, release=release_named("5.4"))
     (outcome,) = run.outcomes
     assert not outcome.done
@@ -219,11 +211,10 @@ def test_what_a_release_cannot_do_breaks_no_promise(
 ) -> None:
     """A claim that fails does, whether or not the release lacks something too."""
     file = tmp_path / "scan.toml"
-    file.write_text(HEAD + SCANS + CLAIM.format("after"), encoding="utf-8")
+    file.write_text(scanning(after="== 0"), encoding="utf-8")
     assert main(["compare", str(file), "--release", "5.4"]) == 0
     shown = capsys.readouterr().out
     assert "? unseen" in shown
     assert "Linux 5.4 has not what shrink needs" in shown
-    failing = CLAIM.format("before").replace("== 0", "== 1")
-    file.write_text(HEAD + SCANS + CLAIM.format("after") + failing, encoding="utf-8")
+    file.write_text(scanning(before="== 1", after="== 0"), encoding="utf-8")
     assert main(["compare", str(file), "--release", "5.4"]) == 1

@@ -8,29 +8,18 @@ import json
 from syrupy.assertion import SnapshotAssertion
 
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
+from tests.scenario.scenario_text import scenario_text
 from thplab.comparison.comparison import compare
 from thplab.releases.release import Release
 from thplab.report.json_text import FORMAT_VERSION, comparison_json
 from thplab.scenario.loader import loads
 from thplab.scenario.observation import NodeFigures, Observation, Run, StepOutcome
 
-SMALL = """
-name = "small"
-summary = "The form of the JSON."
-[host]
-nodes = ["1G"]
-[[steps]]
-do = "wait"
-seconds = 1
-[[steps]]
-do = "observe"
-label = "after"
-[[claims]]
-at = "after"
-value = "vmstat.thp_split_page"
-expect = "== 1"
-why = "a reason"
-"""
+SMALL = scenario_text(
+    {"do": "wait", "seconds": 1},
+    {"do": "observe", "label": "after"},
+    claims=[{"at": "after", "value": "vmstat.thp_split_page", "expect": "== 1", "why": "a reason"}],
+)
 
 
 def small_run(backend: str, split: int | None) -> Run:
@@ -46,7 +35,7 @@ def small_run(backend: str, split: int | None) -> Run:
         missing={"nodes.huge": "not counted"} | ({"vmstat": "not there"} if on_kernel else {}),
     )
     return Run(
-        scenario="small",
+        scenario="test",
         backend=backend,
         title=f"the {backend}",
         release=Release.of_version("6.12", "split_queue"),
