@@ -7,6 +7,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.mm.small import small_machine, start
+from thplab.mm.invariants import check
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Task
+
 
 @pytest.fixture(autouse=True)
 def quiet(cpu_log: dict[str, int]) -> Iterator[dict[str, int]]:
@@ -20,3 +25,17 @@ def warnings_of(quiet: dict[str, int]) -> Iterator[dict[str, int]]:
     """The log of warnings, for a test that expects some."""
     yield quiet
     quiet.clear()
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    """A small machine with the newest design, on which everything must still add up at the end."""
+    machine = small_machine()
+    yield machine
+    assert check(machine) == []
+
+
+@pytest.fixture
+def task(machine: Machine) -> Task:
+    """A task of the machine, in the cgroup /job."""
+    return start(machine)

@@ -18,13 +18,13 @@ from tests.mm.small import (
 )
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_NORETRY
-from thplab.mm.invariants import check
-from thplab.mm.mm_types import Folio
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Folio, Task
 
 
-def test_a_huge_page_that_does_not_fit_falls_back_to_base_pages_that_do() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_huge_page_that_does_not_fit_falls_back_to_base_pages_that_do(
+    machine: Machine, task: Task
+) -> None:
     task.memcg.memory.max = 700
     vma = mmap(machine, task, 2)
     assert machine.memory.touch(task, vma, 0, FULL_MASK, False)
@@ -33,12 +33,11 @@ def test_a_huge_page_that_does_not_fit_falls_back_to_base_pages_that_do() -> Non
     assert event(machine, "thp_fault_fallback") == event(machine, "thp_fault_fallback_charge") == 1
     assert mthp(machine, "anon_fault_fallback_charge") == 1
     assert task.memcg.events == {}, "a fault without direct reclaim meets the limit silently"
-    assert check(machine) == []
 
 
-def test_at_the_limit_partially_mapped_huge_pages_are_split_on_every_node() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_at_the_limit_partially_mapped_huge_pages_are_split_on_every_node(
+    machine: Machine, task: Task
+) -> None:
     halved(machine, task, 2, 0, "near")
     halved(machine, task, 2, 1, "far")
     task.memcg.memory.max = 4 * HUGE
@@ -48,11 +47,11 @@ def test_at_the_limit_partially_mapped_huge_pages_are_split_on_every_node() -> N
     assert task.memcg.events["max"] >= 1
     assert "oom" not in task.memcg.events
     assert task.memcg.memory.usage == 4 * 256 + 512
-    assert check(machine) == []
 
 
-def test_a_limit_that_reclaim_cannot_meet_ends_in_a_kill_within_the_cgroup() -> None:
-    machine = small_machine()
+def test_a_limit_that_reclaim_cannot_meet_ends_in_a_kill_within_the_cgroup(
+    machine: Machine,
+) -> None:
     cgroup(machine)
     hog = start(machine, "hog", "/job/hog")
     bystander = start(machine, "bystander", "/other", adj=1000)
@@ -67,11 +66,9 @@ def test_a_limit_that_reclaim_cannot_meet_ends_in_a_kill_within_the_cgroup() -> 
     assert hog.memcg.events == {"oom_kill": 1}
     assert "bystander" in machine.tasks
     assert parent.memory.usage == 0
-    assert check(machine) == []
 
 
-def test_when_another_task_is_killed_the_charge_goes_through() -> None:
-    machine = small_machine()
+def test_when_another_task_is_killed_the_charge_goes_through(machine: Machine) -> None:
     big = start(machine, "big", "/job", adj=500)
     small = start(machine, "small", "/job")
     touched(machine, big, 1)
@@ -79,13 +76,10 @@ def test_when_another_task_is_killed_the_charge_goes_through() -> None:
     vma = mmap(machine, small, 1, 0, "memory", "nohugepage")
     assert machine.memory.touch(small, vma, 0, FULL_MASK, False)
     assert [name for name, _ in machine.oom.killed] == ["big"]
-    assert check(machine) == []
 
 
-def test_nobody_is_killed_for_the_charge_of_a_huge_page() -> None:
+def test_nobody_is_killed_for_the_charge_of_a_huge_page(machine: Machine, task: Task) -> None:
     """mem_cgroup_oom() refuses above PAGE_ALLOC_COSTLY_ORDER: the fault falls back instead."""
-    machine = small_machine()
-    task = start(machine)
     machine.huge_memory.thp.defrag = "madvise"
     task.memcg.memory.max = 700
     vma = mmap(machine, task, 2, thp="hugepage")
@@ -97,8 +91,7 @@ def test_nobody_is_killed_for_the_charge_of_a_huge_page() -> None:
     assert "oom" not in task.memcg.events
 
 
-def test_a_charge_may_be_told_not_to_try_again() -> None:
-    machine = small_machine()
+def test_a_charge_may_be_told_not_to_try_again(machine: Machine) -> None:
     job = cgroup(machine)
     job.memory.max = 4
     assert not machine.charges.try_charge(job, 5, GFP_DIRECT_RECLAIM | GFP_NORETRY, None)
@@ -107,8 +100,7 @@ def test_a_charge_may_be_told_not_to_try_again() -> None:
     assert job.events == {"max": 1}
 
 
-def test_a_cgroup_with_nobody_to_kill_just_fails() -> None:
-    machine = small_machine()
+def test_a_cgroup_with_nobody_to_kill_just_fails(machine: Machine) -> None:
     job = cgroup(machine)
     job.memory.max = 4
     assert not machine.charges.try_charge(job, 5, GFP_KERNEL, None)
@@ -116,9 +108,7 @@ def test_a_cgroup_with_nobody_to_kill_just_fails() -> None:
     assert job.events["max"] == 17
 
 
-def test_over_memory_high_is_reclaimed_but_not_refused() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_over_memory_high_is_reclaimed_but_not_refused(machine: Machine, task: Task) -> None:
     halved(machine, task, 4)
     task.memcg.memory.high = 3 * HUGE
     more = mmap(machine, task, 1, 0, "more", "nohugepage")
@@ -127,11 +117,9 @@ def test_over_memory_high_is_reclaimed_but_not_refused() -> None:
     assert task.memcg.events == {"high": 1}
     assert machine.memory.touch(task, more, 0, FULL_MASK, False)
     assert task.memcg.memory.usage == 4 * 256 + 512
-    assert check(machine) == []
 
 
-def test_events_are_counted_in_every_ancestor() -> None:
-    machine = small_machine()
+def test_events_are_counted_in_every_ancestor(machine: Machine) -> None:
     cgroup(machine, "/a")
     child = cgroup(machine, "/a/b")
     child.memory.max = 1
@@ -140,8 +128,7 @@ def test_events_are_counted_in_every_ancestor() -> None:
         assert machine.memcg.by_path[path].events == {"max": 1}
 
 
-def test_the_limit_in_the_way_may_be_an_ancestors() -> None:
-    machine = small_machine()
+def test_the_limit_in_the_way_may_be_an_ancestors(machine: Machine) -> None:
     cgroup(machine, "/a").memory.max = 1
     child = cgroup(machine, "/a/b")
     assert not machine.charges.try_charge(child, 2, GFP_DIRECT_RECLAIM | GFP_NORETRY, None)
@@ -178,9 +165,7 @@ def test_without_the_memory_controller_nothing_is_charged() -> None:
     assert (folio.objcg, job.memory.usage) == (None, 0)
 
 
-def test_a_killed_task_is_charged_nothing_more() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_killed_task_is_charged_nothing_more(machine: Machine, task: Task) -> None:
     task.memcg.memory.max = 4
     task.mm.killed = True
     assert not machine.charges.try_charge(task.memcg, 5, GFP_KERNEL, task.mm)

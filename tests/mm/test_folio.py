@@ -7,11 +7,12 @@ import re
 
 import pytest
 
-from tests.mm.small import HUGE, UPPER, halved, mmap, small_machine, start, touched
+from tests.mm.small import HUGE, UPPER, halved, mmap, small_machine, touched
 from thplab.cpu.errors import UseAfterFree
 from thplab.cpu.hook import Watcher
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK, order_mask
+from thplab.mm.machine import Machine
 from thplab.mm.mm_types import BasePages, Folio, Task, folio_memcg
 from thplab.mm.vmstat import (
     MTHP_STAT_NR_ANON,
@@ -61,9 +62,9 @@ def test_objects_say_where_they_are() -> None:
     assert repr(Task("task", small_machine().memcg.root)) == "task task"
 
 
-def test_a_watched_folio_tells_its_cgroup_under_rcu(watched: Watcher) -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_watched_folio_tells_its_cgroup_under_rcu(
+    watched: Watcher, machine: Machine, task: Task
+) -> None:
     folio = touched(machine, task, 1).slots[0]
     assert isinstance(folio, Folio)
     machine.rcu.read_lock()
@@ -105,9 +106,9 @@ def test_each_counter_is_one_row_with_the_release_that_brought_it() -> None:
 # The census
 
 
-def test_the_census_tells_whole_huge_pages_from_ranges_of_base_pages() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_census_tells_whole_huge_pages_from_ranges_of_base_pages(
+    machine: Machine, task: Task
+) -> None:
     vma = machine.mmap(task, "memory", 5 * HUGE + 100)
     for slot in (0, 1, 2):
         machine.memory.touch(task, vma, slot, FULL_MASK, False)
@@ -123,9 +124,9 @@ def test_the_census_tells_whole_huge_pages_from_ranges_of_base_pages() -> None:
     assert found.absent == 510 + 512 + 99
 
 
-def test_a_split_range_is_counted_on_the_node_of_its_first_base_page() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_split_range_is_counted_on_the_node_of_its_first_base_page(
+    machine: Machine, task: Task
+) -> None:
     vma = machine.mmap(task, "memory", HUGE, None, "nohugepage")
     for nid, mask in ((1, 0b1100), (0, 0b0011)):
         task.cpu_nid = nid
@@ -135,10 +136,8 @@ def test_a_split_range_is_counted_on_the_node_of_its_first_base_page() -> None:
     assert census(vma, 2).split == [0, 1]
 
 
-def test_a_range_of_zeros_is_not_split() -> None:
-    machine = small_machine()
+def test_a_range_of_zeros_is_not_split(machine: Machine, task: Task) -> None:
     machine.khugepaged.max_ptes_none = 0
-    task = start(machine)
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, True)
     machine.vmscan.try_to_free_pages(0, None)
@@ -146,8 +145,6 @@ def test_a_range_of_zeros_is_not_split() -> None:
     assert (found.split, found.huge, found.zero) == ([0, 0], [0, 0], 512)
 
 
-def test_a_partly_mapped_folio_is_still_whole() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_partly_mapped_folio_is_still_whole(machine: Machine, task: Task) -> None:
     found = census(halved(machine, task, 3, 1), 2)
     assert (found.huge, found.split, found.absent) == ([0, 3], [0, 0], 3 * 256)

@@ -28,6 +28,7 @@ from thplab.mm.gfp import (
     GFP_NORETRY,
 )
 from thplab.mm.invariants import check
+from thplab.mm.machine import Machine
 from thplab.mm.mm_types import (
     PG_HWPOISON,
     PG_LARGE_RMAPPABLE,
@@ -36,6 +37,7 @@ from thplab.mm.mm_types import (
     PG_PARTIALLY_MAPPED,
     PG_SWAPCACHE,
     Folio,
+    Task,
 )
 from thplab.mm.shrinker import SHRINK_STOP, ShrinkControl
 
@@ -49,9 +51,7 @@ def queue_length(queue: DeferredSplitQueue, path: str = "/job") -> int:
 # Faults
 
 
-def test_a_fault_maps_a_huge_page_of_zeros() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_fault_maps_a_huge_page_of_zeros(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 2)
     assert machine.memory.touch(task, vma, 1, 1, True)
     folio = folio_at(vma, 1)
@@ -67,12 +67,9 @@ def test_a_fault_maps_a_huge_page_of_zeros() -> None:
     assert machine.memory.touch(task, vma, 1, 6, False)
     assert folio.zeros == FULL_MASK & ~6
     assert event(machine, "thp_fault_alloc") == 1
-    assert check(machine) == []
 
 
-def test_the_first_fault_may_write_data() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_first_fault_may_write_data(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1, mask=LOWER)
     assert folio_at(vma, 0).zeros == FULL_MASK & ~LOWER
 
@@ -87,10 +84,10 @@ def test_the_first_fault_may_write_data() -> None:
         ("never", "hugepage", False),
     ],
 )
-def test_who_gets_huge_pages(enabled: str, advice: str, huge: bool) -> None:
-    machine = small_machine()
+def test_who_gets_huge_pages(
+    enabled: str, advice: str, huge: bool, machine: Machine, task: Task
+) -> None:
     machine.huge_memory.thp.enabled = enabled
-    task = start(machine)
     vma = mmap(machine, task, 1, thp=advice)
     machine.memory.touch(task, vma, 0, LOWER, False)
     found = census(vma, 2)
@@ -98,9 +95,9 @@ def test_who_gets_huge_pages(enabled: str, advice: str, huge: bool) -> None:
     assert event(machine, "thp_fault_fallback") == 0
 
 
-def test_the_last_slot_of_a_region_that_ends_in_it_gets_no_huge_page() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_last_slot_of_a_region_that_ends_in_it_gets_no_huge_page(
+    machine: Machine, task: Task
+) -> None:
     vma = machine.mmap(task, "memory", HUGE + 100)
     assert vma.slot_mask(1) == (1 << 100) - 1
     machine.memory.touch(task, vma, 1, vma.slot_mask(1), False)
@@ -121,10 +118,10 @@ LIGHT = 0
         ("never", LIGHT, LIGHT),
     ],
 )
-def test_how_hard_a_fault_tries(defrag: str, advised: int, plain: int) -> None:
-    machine = small_machine()
+def test_how_hard_a_fault_tries(
+    defrag: str, advised: int, plain: int, machine: Machine, task: Task
+) -> None:
     machine.huge_memory.thp.defrag = defrag
-    task = start(machine)
     regions = [mmap(machine, task, 1, name=thp, thp=thp) for thp in ("hugepage", "default")]
     assert [machine.huge_memory.thp_gfp_mask(vma) for vma in regions] == [advised, plain]
 
@@ -132,9 +129,7 @@ def test_how_hard_a_fault_tries(defrag: str, advised: int, plain: int) -> None:
 # Fallback
 
 
-def test_without_memory_for_a_huge_page_base_pages_are_mapped() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_without_memory_for_a_huge_page_base_pages_are_mapped(machine: Machine, task: Task) -> None:
     node = machine.pages.nodes[0]
     node.fragmented = node.free
     vma = mmap(machine, task, 1)
@@ -143,12 +138,11 @@ def test_without_memory_for_a_huge_page_base_pages_are_mapped() -> None:
     assert event(machine, "thp_fault_fallback") == mthp(machine, "anon_fault_fallback") == 1
     assert event(machine, "thp_fault_fallback_charge") == 0
     assert event(machine, "thp_fault_alloc") == mthp(machine, "nr_anon") == 0
-    assert check(machine) == []
 
 
-def test_without_memory_for_the_list_heads_base_pages_are_mapped() -> None:
-    machine = small_machine("list_lru")
-    task = start(machine)
+def test_without_memory_for_the_list_heads_base_pages_are_mapped(
+    machine: Machine, task: Task
+) -> None:
     vma = mmap(machine, task, 1)
     watcher = FailingWatcher("list_lru_memcg")
     attach(watcher)
@@ -190,10 +184,8 @@ def test_a_partially_mapped_folio_is_queued_once_and_flagged(design: str) -> Non
     assert check(machine) == []
 
 
-def test_order_1_has_no_room_for_the_links() -> None:
+def test_order_1_has_no_room_for_the_links(machine: Machine, task: Task) -> None:
     """B45."""
-    machine = small_machine()
-    task = start(machine)
     touched(machine, task, 1)
     small = Folio(1, 0)
     machine.huge_memory.deferred_split_folio(small, True)
@@ -202,11 +194,9 @@ def test_order_1_has_no_room_for_the_links() -> None:
     assert not machine.huge_memory.folio_unqueue_deferred_split(small)
 
 
-def test_what_reclaim_has_in_hand_is_not_queued() -> None:
+def test_what_reclaim_has_in_hand_is_not_queued(machine: Machine, task: Task) -> None:
     """f8f931bba0f9: it is not flagged either."""
-    machine = small_machine()
     machine.huge_memory.thp.shrink_underused = False
-    task = start(machine)
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     folio.set_flag(PG_SWAPCACHE)
@@ -215,10 +205,8 @@ def test_what_reclaim_has_in_hand_is_not_queued() -> None:
     assert not folio.flags & PG_PARTIALLY_MAPPED
 
 
-def test_a_smaller_folio_is_queued_but_is_no_event() -> None:
+def test_a_smaller_folio_is_queued_but_is_no_event(machine: Machine, task: Task) -> None:
     """thp_deferred_split_page counts PMD-sized ones only; each size has its own statistics."""
-    machine = small_machine()
-    task = start(machine)
     touched(machine, task, 1)
     folio = Folio(4, 0)
     assert machine.pages.alloc_huge(4, 0, None, 0) == 0
@@ -231,12 +219,11 @@ def test_a_smaller_folio_is_queued_but_is_no_event() -> None:
     machine.lru.folio_put(folio)
     assert queue_length(machine.deferred_split) == 1
     assert machine.vmstat.mthp[4]["nr_anon_partially_mapped"] == 0
-    assert check(machine) == []
 
 
-def test_a_flagged_folio_queued_as_whole_is_complained_about(warnings_of: dict[str, int]) -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_flagged_folio_queued_as_whole_is_complained_about(
+    warnings_of: dict[str, int], machine: Machine, task: Task
+) -> None:
     vma = halved(machine, task, 1)
     machine.huge_memory.deferred_split_folio(folio_at(vma, 0), False)
     assert list(warnings_of) == [
@@ -267,8 +254,7 @@ def test_unqueueing_with_references_or_without_a_charge_is_complained_about(
     ]
 
 
-def test_what_is_not_large_and_rmappable_was_never_queued() -> None:
-    machine = small_machine()
+def test_what_is_not_large_and_rmappable_was_never_queued(machine: Machine) -> None:
     assert not machine.huge_memory.folio_unqueue_deferred_split(Folio(9, 0, 0))
     assert not machine.deferred_split.unqueue(frozen_folio())
 
@@ -294,8 +280,9 @@ def frozen_folio() -> Folio:
         (0, 512, PG_HWPOISON, False),
     ],
 )
-def test_who_is_underused(max_ptes_none: int, nr_zero: int, flags: int, underused: bool) -> None:
-    machine = small_machine()
+def test_who_is_underused(
+    max_ptes_none: int, nr_zero: int, flags: int, underused: bool, machine: Machine
+) -> None:
     machine.khugepaged.max_ptes_none = max_ptes_none
     folio = Folio(9, 0)
     folio.zeros = (1 << nr_zero) - 1

@@ -56,9 +56,9 @@ def test_a_half_unmapped_huge_page_becomes_a_new_whole_one(design: str) -> None:
     assert check(machine) == []
 
 
-def test_base_pages_on_two_nodes_are_collapsed_where_most_of_them_are() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_base_pages_on_two_nodes_are_collapsed_where_most_of_them_are(
+    machine: Machine, task: Task
+) -> None:
     vma = machine.mmap(task, "memory", HUGE, None, "nohugepage")
     for nid, mask in ((0, 0b11), (1, 0b11100)):
         task.cpu_nid = nid
@@ -66,12 +66,9 @@ def test_base_pages_on_two_nodes_are_collapsed_where_most_of_them_are() -> None:
     assert collapse(machine, task, vma) == "succeed"
     assert census(vma, 2).huge == [0, 1]
     assert folio_at(vma, 0).zeros == FULL_MASK & ~0b11111
-    assert check(machine) == []
 
 
-def test_a_new_huge_page_of_khugepaged_is_queued_as_underused() -> None:
-    machine = small_machine("list_lru")
-    task = start(machine)
+def test_a_new_huge_page_of_khugepaged_is_queued_as_underused(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, LOWER, False)
     vma.locked = True
@@ -79,7 +76,6 @@ def test_a_new_huge_page_of_khugepaged_is_queued_as_underused() -> None:
     folio = folio_at(vma, 0)
     assert folio.next is not None
     assert folio.flags & PG_MLOCKED
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize(
@@ -91,10 +87,10 @@ def test_a_new_huge_page_of_khugepaged_is_queued_as_underused() -> None:
         (512, 0, "succeed"),
     ],
 )
-def test_how_many_entries_may_be_missing(present: int, limit: int, verdict: str) -> None:
-    machine = small_machine()
+def test_how_many_entries_may_be_missing(
+    present: int, limit: int, verdict: str, machine: Machine, task: Task
+) -> None:
     machine.khugepaged.max_ptes_none = limit
-    task = start(machine)
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, (1 << present) - 1, False)
     assert collapse(machine, task, vma) == verdict
@@ -102,10 +98,10 @@ def test_how_many_entries_may_be_missing(present: int, limit: int, verdict: str)
 
 
 @pytest.mark.parametrize("kind", ["base", "folio", "pmd"])
-def test_what_is_shared_is_left_alone_by_the_daemon_but_not_by_madvise(kind: str) -> None:
-    machine = small_machine()
+def test_what_is_shared_is_left_alone_by_the_daemon_but_not_by_madvise(
+    kind: str, machine: Machine, task: Task
+) -> None:
     machine.khugepaged.max_ptes_shared = 255
-    task = start(machine)
     if kind == "base":
         vma = mmap(machine, task, 1, thp="nohugepage")
         machine.memory.touch(task, vma, 0, LOWER, False)
@@ -120,12 +116,9 @@ def test_what_is_shared_is_left_alone_by_the_daemon_but_not_by_madvise(kind: str
     assert census(machine.tasks["child"].mm.vmas["memory"], 2).absent == (
         0 if kind == "pmd" else 256
     )
-    assert check(machine) == []
 
 
-def test_places_where_no_huge_page_can_be() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_places_where_no_huge_page_can_be(machine: Machine, task: Task) -> None:
     vma = machine.mmap(task, "memory", 3 * HUGE + 7)
     machine.memory.touch(task, vma, 0, FULL_MASK, False)
     machine.memory.touch(task, vma, 3, 1, False)
@@ -139,10 +132,8 @@ def test_places_where_no_huge_page_can_be() -> None:
     ]
 
 
-def test_the_zero_page_alone_is_collapsed_only_on_request() -> None:
-    machine = small_machine()
+def test_the_zero_page_alone_is_collapsed_only_on_request(machine: Machine, task: Task) -> None:
     machine.khugepaged.max_ptes_none = 100
-    task = start(machine)
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, True)
     machine.vmscan.try_to_free_pages(0, None)
@@ -151,12 +142,9 @@ def test_the_zero_page_alone_is_collapsed_only_on_request() -> None:
     assert collapse(machine, task, vma) == "exceeded_none_pte"
     assert collapse(machine, task, vma, daemon=False) == "succeed"
     assert folio_at(vma, 0).zeros == FULL_MASK
-    assert check(machine) == []
 
 
-def test_no_memory_for_the_new_huge_page() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_no_memory_for_the_new_huge_page(machine: Machine, task: Task) -> None:
     vma = halved(machine, task, 1)
     for what in ("folio", "list_lru_memcg"):
         other = start(machine, what, f"/{what}")
@@ -169,13 +157,10 @@ def test_no_memory_for_the_new_huge_page() -> None:
         detach()
     assert event(machine, "thp_collapse_alloc_failed") == 1
     assert event(machine, "thp_collapse_alloc") == 1
-    assert check(machine) == []
 
 
-def test_no_room_in_the_cgroup_for_the_new_huge_page() -> None:
-    machine = small_machine()
+def test_no_room_in_the_cgroup_for_the_new_huge_page(machine: Machine, task: Task) -> None:
     machine.huge_memory.thp.shrink_underused = False
-    task = start(machine)
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, FULL_MASK, False)
     task.memcg.memory.max = HUGE + 100
@@ -188,18 +173,14 @@ def test_no_room_in_the_cgroup_for_the_new_huge_page() -> None:
 # The daemon
 
 
-def test_asleep_it_does_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_asleep_it_does_nothing(machine: Machine, task: Task) -> None:
     halved(machine, task, 1)
     machine.khugepaged.elapse(1_000_000)
     assert event(machine, "thp_collapse_alloc") == 0
 
 
-def test_a_pass_rebuilds_eight_huge_pages_every_ten_seconds() -> None:
-    machine = small_machine()
+def test_a_pass_rebuilds_eight_huge_pages_every_ten_seconds(machine: Machine, task: Task) -> None:
     machine.khugepaged.awake = True
-    task = start(machine)
     halved(machine, task, 20)
     rebuilt = []
     for milliseconds in (9_999, 1, 10_000, 20_000):
@@ -207,12 +188,11 @@ def test_a_pass_rebuilds_eight_huge_pages_every_ten_seconds() -> None:
         rebuilt.append(event(machine, "thp_collapse_alloc"))
     assert rebuilt == [0, 8, 16, 20]
     assert mthp(machine, "nr_anon_partially_mapped") == 0
-    assert check(machine) == []
 
 
-def test_a_round_goes_through_tasks_and_their_regions_that_may_have_huge_pages() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_round_goes_through_tasks_and_their_regions_that_may_have_huge_pages(
+    machine: Machine, task: Task
+) -> None:
     first = halved(machine, task, 1, 0, "first")
     second = halved(machine, task, 1, 0, "second")
     second.thp = "nohugepage"
@@ -226,8 +206,7 @@ def test_a_round_goes_through_tasks_and_their_regions_that_may_have_huge_pages()
     assert [census(vma, 2).absent for vma in (first, second, holed)] == [0, 256, 257]
 
 
-def test_what_went_away_during_a_round_is_passed_over() -> None:
-    machine = small_machine()
+def test_what_went_away_during_a_round_is_passed_over(machine: Machine) -> None:
     task, other = start(machine, "one", "/one"), start(machine, "two", "/two")
     halved(machine, task, 3)
     vma = halved(machine, other, 1)
@@ -238,4 +217,3 @@ def test_what_went_away_during_a_round_is_passed_over() -> None:
     assert census(vma, 2).absent == 0
     machine.exit(task)
     machine.khugepaged.scan_pass()
-    assert check(machine) == []

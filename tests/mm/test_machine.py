@@ -14,13 +14,13 @@ from thplab.mm.deferred_split import DeferredSplitQueue, NoQueue
 from thplab.mm.invariants import check
 from thplab.mm.list_lru import ListLru
 from thplab.mm.machine import Machine
-from thplab.mm.mm_types import Folio
+from thplab.mm.mm_types import Folio, Task
 from thplab.mm.shrinker import ShrinkControl
 
 
-def test_a_task_has_a_name_of_its_own_and_counts_in_its_cgroup() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_task_has_a_name_of_its_own_and_counts_in_its_cgroup(
+    machine: Machine, task: Task
+) -> None:
     assert task.memcg.nr_tasks == 1
     with pytest.raises(ValueError, match="task task exists already"):
         start(machine)
@@ -29,23 +29,19 @@ def test_a_task_has_a_name_of_its_own_and_counts_in_its_cgroup() -> None:
     assert (machine.memcg.by_path["/job"].nr_tasks, other.nr_tasks) == (0, 1)
     machine.exit(task)
     assert (other.nr_tasks, machine.tasks) == (0, {})
-    assert check(machine) == []
 
 
-def test_what_was_charged_stays_where_it_was_when_the_task_moves() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_what_was_charged_stays_where_it_was_when_the_task_moves(
+    machine: Machine, task: Task
+) -> None:
     touched(machine, task, 1)
     old, new = task.memcg, machine.memcg.create("/new")
     machine.move_task(task, new)
     touched(machine, task, 2, 0, "more")
     assert (old.memory.usage, new.memory.usage) == (512, 1024)
-    assert check(machine) == []
 
 
-def test_a_region_has_a_name_of_its_own() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_region_has_a_name_of_its_own(machine: Machine, task: Task) -> None:
     mmap(machine, task, 1)
     with pytest.raises(ValueError, match="task has a region memory already"):
         mmap(machine, task, 1)

@@ -14,7 +14,7 @@ from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup, memcg_kmem_id
-from thplab.mm.mm_types import Folio, folio_memcg
+from thplab.mm.mm_types import Folio, Task, folio_memcg
 
 
 def paths(machine: Machine, root: str = "/") -> list[str]:
@@ -83,8 +83,7 @@ def test_the_boot_modes(mode: str, disabled: bool, kmem: bool) -> None:
 # rmdir
 
 
-def test_a_removed_cgroup_leaves_nothing_behind() -> None:
-    machine = small_machine()
+def test_a_removed_cgroup_leaves_nothing_behind(machine: Machine) -> None:
     child = machine.memcg.create(cgroup(machine, "/a").path + "/b")
     inode = child.ino
     machine.memcg.rmdir(child)
@@ -94,11 +93,9 @@ def test_a_removed_cgroup_leaves_nothing_behind() -> None:
     again = cgroup(machine, "/a/b")
     assert again.kmemcg_id == 1
     assert again.ino > inode
-    assert check(machine) == []
 
 
-def test_a_cgroup_with_tasks_or_living_children_is_busy() -> None:
-    machine = small_machine()
+def test_a_cgroup_with_tasks_or_living_children_is_busy(machine: Machine) -> None:
     task = start(machine, path="/a")
     parent = task.memcg
     with pytest.raises(KernelBug, match="rmdir of /a: busy"):
@@ -112,11 +109,9 @@ def test_a_cgroup_with_tasks_or_living_children_is_busy() -> None:
     machine.memcg.rmdir(child)
     machine.memcg.rmdir(parent)
     assert paths(machine) == ["/"]
-    assert check(machine) == []
 
 
-def test_dying_is_seen_a_grace_period_before_the_lists_go() -> None:
-    machine = small_machine()
+def test_dying_is_seen_a_grace_period_before_the_lists_go(machine: Machine) -> None:
     job = cgroup(machine)
     states: list[tuple[bool, bool]] = []
 
@@ -161,8 +156,7 @@ def test_lists_move_before_what_is_charged_does() -> None:
     assert check(machine) == []
 
 
-def test_memory_of_a_removed_cgroup_is_its_parents() -> None:
-    machine = small_machine()
+def test_memory_of_a_removed_cgroup_is_its_parents(machine: Machine) -> None:
     cgroup(machine, "/a")
     task = start(machine, path="/a/b")
     job = task.memcg
@@ -183,12 +177,10 @@ def test_memory_of_a_removed_cgroup_is_its_parents() -> None:
     assert above.memory.usage == 0
     machine.memcg.rmdir(above)
     assert machine.memcg.root.refcount == 1
-    assert check(machine) == []
 
 
-def test_reparenting_goes_through_generations() -> None:
+def test_reparenting_goes_through_generations(machine: Machine) -> None:
     """What was charged to a child of a child is the grandparent's at last."""
-    machine = small_machine()
     cgroup(machine, "/a")
     task = start(machine, path="/a/b")
     touched(machine, task, 1)
@@ -238,8 +230,7 @@ def test_a_new_cgroup_may_take_the_path_of_a_zombie() -> None:
 # References
 
 
-def test_a_cgroup_is_freed_with_its_last_reference_and_a_grace_period() -> None:
-    machine = small_machine()
+def test_a_cgroup_is_freed_with_its_last_reference_and_a_grace_period(machine: Machine) -> None:
     job = cgroup(machine)
     assert job.css_tryget()
     machine.memcg.rmdir(job)
@@ -254,9 +245,7 @@ def test_a_cgroup_is_freed_with_its_last_reference_and_a_grace_period() -> None:
         memcg_kmem_id(job)
 
 
-def test_a_folios_cgroup_can_be_pinned() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_folios_cgroup_can_be_pinned(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     folio = vma.slots[0]
     assert isinstance(folio, Folio)
@@ -315,13 +304,10 @@ def test_objects_say_what_they_are() -> None:
     assert repr(job.objcg) == "objcg(/job)"
 
 
-def test_a_watched_tree_does_the_same(watched: Watcher) -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_watched_tree_does_the_same(watched: Watcher, machine: Machine, task: Task) -> None:
     job = task.memcg
     halved(machine, task, 2)
     machine.move_task(task, machine.memcg.root)
     machine.memcg.rmdir(job)
     assert check(machine) == []
     machine.exit(task)
-    assert check(machine) == []

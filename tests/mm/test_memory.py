@@ -25,8 +25,9 @@ from thplab.cpu.errors import KernelBug
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
+from thplab.mm.machine import Machine
 from thplab.mm.memory import lowest_bits
-from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap
+from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap, Task
 
 
 @given(st.integers(0, (1 << 40) - 1), st.integers(0, 45))
@@ -38,32 +39,28 @@ def test_the_lowest_bits_are_the_lowest(mask: int, count: int) -> None:
 # Faults
 
 
-def test_base_pages_are_mapped_where_they_were_touched_and_no_further() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_base_pages_are_mapped_where_they_were_touched_and_no_further(
+    machine: Machine, task: Task
+) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     for mask in (0b101, 0b111):
         assert machine.memory.touch(task, vma, 0, mask, False)
     assert task.mm.nr_anon == task.memcg.memory.usage == 3
     found = census(vma, 2)
     assert (found.base, found.split, found.absent) == ([3, 0], [1, 0], 509)
-    assert check(machine) == []
 
 
-def test_a_hole_in_a_huge_page_is_filled_with_base_pages() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_hole_in_a_huge_page_is_filled_with_base_pages(machine: Machine, task: Task) -> None:
     vma = halved(machine, task, 1)
     assert machine.memory.touch(task, vma, 0, FULL_MASK, False)
     found = census(vma, 2)
     assert (found.huge, found.base, found.split) == ([1, 0], [256, 0], [0, 0])
     assert task.memcg.memory.usage == HUGE + 256
-    assert check(machine) == []
 
 
-def test_writing_to_a_page_mapped_entry_by_entry_makes_it_data() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_writing_to_a_page_mapped_entry_by_entry_makes_it_data(
+    machine: Machine, task: Task
+) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, True)
     machine.memory.zap(vma, 0, UPPER)
@@ -74,10 +71,8 @@ def test_writing_to_a_page_mapped_entry_by_entry_makes_it_data() -> None:
     assert folio.zeros == FULL_MASK & ~0b10
 
 
-def test_writing_to_the_zero_page_gets_a_page() -> None:
-    machine = small_machine()
+def test_writing_to_the_zero_page_gets_a_page(machine: Machine, task: Task) -> None:
     machine.khugepaged.max_ptes_none = 100
-    task = start(machine)
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, False)
     machine.vmscan.try_to_free_pages(0, None)
@@ -85,7 +80,6 @@ def test_writing_to_the_zero_page_gets_a_page() -> None:
     machine.memory.touch(task, vma, 0, 0b110, False)
     found = census(vma, 2)
     assert (found.zero, found.base) == (509, [3, 0])
-    assert check(machine) == []
 
 
 def test_pages_may_come_from_several_nodes_as_memory_runs_out() -> None:
@@ -98,9 +92,7 @@ def test_pages_may_come_from_several_nodes_as_memory_runs_out() -> None:
     assert census(vma, 2).base == [10, 10]
 
 
-def test_populate_fills_what_is_missing_and_writes_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_populate_fills_what_is_missing_and_writes_nothing(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 2)
     vma.locked = True
     machine.memory.touch(task, vma, 0, 1, False)
@@ -112,12 +104,9 @@ def test_populate_fills_what_is_missing_and_writes_nothing() -> None:
     halve(machine, vma)
     assert machine.memory.populate(task, vma, 0, FULL_MASK)
     assert census(vma, 2).base == [256, 0]
-    assert check(machine) == []
 
 
-def test_a_task_that_is_killed_on_the_way_keeps_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_task_that_is_killed_on_the_way_keeps_nothing(machine: Machine, task: Task) -> None:
     touched(machine, task, 4)
     assert not fill(machine, task, 0)
     assert machine.tasks == {}
@@ -132,21 +121,18 @@ def test_a_task_that_is_killed_on_the_way_keeps_nothing() -> None:
 # Unmapping
 
 
-def test_unmapping_nothing_changes_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_unmapping_nothing_changes_nothing(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.zap(vma, 0, FULL_MASK)
     machine.memory.touch(task, vma, 0, 1, False)
     machine.memory.zap(vma, 0, UPPER)
     machine.memory.zap(vma, 0, UPPER)
     assert census(vma, 2).absent == 256
-    assert check(machine) == []
 
 
-def test_the_last_page_frees_the_folio_and_takes_it_off_the_queue() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_last_page_frees_the_folio_and_takes_it_off_the_queue(
+    machine: Machine, task: Task
+) -> None:
     vma = halved(machine, task, 2)
     folio = folio_at(vma, 0)
     machine.memory.zap(vma, 0, LOWER)
@@ -154,12 +140,11 @@ def test_the_last_page_frees_the_folio_and_takes_it_off_the_queue() -> None:
     assert vma.slots[0] is None
     assert machine.vmstat.mthp[9]["nr_anon_partially_mapped"] == 1
     assert task.memcg.memory.usage == HUGE
-    assert check(machine) == []
 
 
-def test_base_pages_are_freed_one_by_one_and_make_a_block_whole_in_the_end() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_base_pages_are_freed_one_by_one_and_make_a_block_whole_in_the_end(
+    machine: Machine, task: Task
+) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, FULL_MASK, False)
     node = machine.pages.nodes[0]
@@ -168,12 +153,9 @@ def test_base_pages_are_freed_one_by_one_and_make_a_block_whole_in_the_end() -> 
     machine.memory.zap(vma, 0, LOWER)
     assert (node.fragmented, task.memcg.memory.usage) == (0, 0)
     assert task.memcg.objcg.refcount == 1
-    assert check(machine) == []
 
 
-def test_where_a_part_was_unmapped_no_huge_page_fits() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_where_a_part_was_unmapped_no_huge_page_fits(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.unmap_part(vma, 0, 1)
     machine.memory.touch(task, vma, 0, 0b10, False)
@@ -192,9 +174,7 @@ def test_a_folio_that_is_mapped_may_not_be_freed() -> None:
 # Fork and copy on write
 
 
-def test_a_forked_task_shares_all_memory() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_forked_task_shares_all_memory(machine: Machine, task: Task) -> None:
     halved(machine, task, 1, 1, "halved")
     whole = touched(machine, task, 1, 0, "whole")
     base = mmap(machine, task, 1, 0, "base", "nohugepage")
@@ -214,22 +194,19 @@ def test_a_forked_task_shares_all_memory() -> None:
     assert check(machine) == []
     machine.exit(child)
     assert machine.memcg.root.memory.usage == 0
-    assert check(machine) == []
 
 
-def test_what_was_mlocked_is_not_in_the_child() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_what_was_mlocked_is_not_in_the_child(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     vma.locked = True
     assert not machine.fork(task, "child").mm.vmas["memory"].locked
 
 
 @pytest.mark.parametrize("who", ["task", "child"])
-def test_a_write_to_a_shared_huge_page_copies_base_pages(who: str) -> None:
+def test_a_write_to_a_shared_huge_page_copies_base_pages(
+    who: str, machine: Machine, task: Task
+) -> None:
     """do_huge_pmd_wp_page(): the PMD is split, and the pages written to are copied one by one."""
-    machine = small_machine()
-    task = start(machine)
     touched(machine, task, 1)
     machine.fork(task, "child")
     writer = machine.tasks[who]
@@ -242,12 +219,9 @@ def test_a_write_to_a_shared_huge_page_copies_base_pages(who: str) -> None:
     assert (folio.entire_mapcount, folio.mapped.bit_count()) == (1, 510)
     assert task.memcg.memory.usage == HUGE + 2
     assert event(machine, "thp_deferred_split_page") == 0
-    assert check(machine) == []
 
 
-def test_the_last_sharer_writes_without_a_copy() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_last_sharer_writes_without_a_copy(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     child = machine.fork(task, "child")
     machine.exit(child)
@@ -256,9 +230,7 @@ def test_the_last_sharer_writes_without_a_copy() -> None:
     assert event(machine, "thp_split_pmd") == 0
 
 
-def test_shared_base_pages_are_copied_on_write() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_shared_base_pages_are_copied_on_write(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, 0b1111, False)
     child = machine.fork(task, "child")
@@ -270,37 +242,32 @@ def test_shared_base_pages_are_copied_on_write() -> None:
     assert (owner.mapped, owner.more_mapped) == (0b1111, [0b1100])
     machine.memory.touch(task, vma, 0, 0b1111, False)
     assert task.memcg.memory.usage == 8
-    assert check(machine) == []
 
 
-def test_entries_of_a_folio_shared_page_by_page_are_copied_on_write() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_entries_of_a_folio_shared_page_by_page_are_copied_on_write(
+    machine: Machine, task: Task
+) -> None:
     vma = halved(machine, task, 1)
     machine.fork(task, "child")
     folio = folio_at(vma, 0)
     machine.memory.touch(task, vma, 0, 0b11, True)
     assert folio.more_mapped == [LOWER & ~0b11]
     assert task.memcg.memory.usage == HUGE + 2
-    assert check(machine) == []
 
 
-def test_the_zero_page_is_shared_without_being_counted() -> None:
-    machine = small_machine()
+def test_the_zero_page_is_shared_without_being_counted(machine: Machine, task: Task) -> None:
     machine.khugepaged.max_ptes_none = 100
-    task = start(machine)
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, False)
     machine.vmscan.try_to_free_pages(0, None)
     child = machine.fork(task, "child")
     assert census(child.mm.vmas["memory"], 2).zero == 511
     assert child.mm.nr_anon == task.mm.nr_anon == 1
-    assert check(machine) == []
 
 
-def test_the_entries_of_a_slot_are_forgotten_when_they_point_nowhere() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_the_entries_of_a_slot_are_forgotten_when_they_point_nowhere(
+    machine: Machine, task: Task
+) -> None:
     vma = halved(machine, task, 1)
     machine.memory.touch(task, vma, 0, UPPER, False)
     first = vma.slots[0]

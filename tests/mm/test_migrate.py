@@ -23,7 +23,7 @@ from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
-from thplab.mm.mm_types import PG_LOCKED, PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio
+from thplab.mm.mm_types import PG_LOCKED, PG_MLOCKED, PG_PARTIALLY_MAPPED, Folio, Task
 from thplab.mm.shrinker import ShrinkControl
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru"]
@@ -72,9 +72,7 @@ def test_one_that_waits_to_be_split_is_split_and_its_pages_move(design: str) -> 
     assert check(machine) == []
 
 
-def test_what_is_there_already_or_not_meant_stays() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_what_is_there_already_or_not_meant_stays(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 2)
     before = [folio_at(vma, slot) for slot in range(2)]
     machine.migration.move_slot(vma, 0, FULL_MASK, 0)
@@ -84,12 +82,9 @@ def test_what_is_there_already_or_not_meant_stays() -> None:
     machine.migration.move_slot(vma, 0, UPPER, 1)
     assert folio_at(vma, 0) is before[0]
     machine.migration.move_slot(mmap(machine, task, 1, name="empty"), 0, FULL_MASK, 1)
-    assert check(machine) == []
 
 
-def test_a_shared_huge_page_moves_for_all_who_map_it() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_shared_huge_page_moves_for_all_who_map_it(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     child = machine.fork(task, "child")
     machine.memory.zap(vma, 0, UPPER)
@@ -98,14 +93,13 @@ def test_a_shared_huge_page_moves_for_all_who_map_it() -> None:
     assert new.nid == 1
     assert child.mm.vmas["memory"].slots[0] is new
     assert (new.entire_mapcount, new.mapped, new.refcount) == (1, LOWER, 257)
-    assert check(machine) == []
 
 
-def test_entries_are_unmapped_one_by_one_so_the_successor_counts_as_partially_mapped() -> None:
+def test_entries_are_unmapped_one_by_one_so_the_successor_counts_as_partially_mapped(
+    machine: Machine, task: Task
+) -> None:
     """try_to_migrate_one(): from the first entry on the old folio looks partly mapped."""
-    machine = small_machine()
     machine.huge_memory.thp.shrink_underused = False
-    task = start(machine)
     vma = touched(machine, task, 1)
     machine.huge_memory.split_huge_pmd(vma, 0, folio_at(vma, 0))
     machine.migration.move_slot(vma, 0, 1, 1)
@@ -113,7 +107,6 @@ def test_entries_are_unmapped_one_by_one_so_the_successor_counts_as_partially_ma
     assert new.nid == 1
     assert new.flags & PG_PARTIALLY_MAPPED
     assert mthp(machine, "nr_anon_partially_mapped") == 1
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize("part", [FULL_MASK, LOWER], ids=["pmd", "ptes"])
@@ -133,9 +126,7 @@ def test_a_reference_of_somebody_else_leaves_it_where_it_is(part: int) -> None:
     assert check(machine, [folio]) == []
 
 
-def test_one_that_is_locked_or_too_small_by_now_is_left() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_one_that_is_locked_or_too_small_by_now_is_left(machine: Machine, task: Task) -> None:
     vma = halved(machine, task, 1)
     folio = folio_at(vma, 0)
     assert folio.trylock()
@@ -149,7 +140,6 @@ def test_one_that_is_locked_or_too_small_by_now_is_left() -> None:
     assert not machine.migration.migrate_folio(folio, 1)
     assert folio.is_freed()
     assert machine.pages.nodes[1].free == machine.pages.nodes[1].managed
-    assert check(machine) == []
 
 
 def test_a_full_node_takes_no_huge_page_and_nobody_is_killed_for_it() -> None:
@@ -168,9 +158,7 @@ def test_a_full_node_takes_no_huge_page_and_nobody_is_killed_for_it() -> None:
     assert machine.oom.killed == []
 
 
-def test_base_pages_move_and_are_charged_as_before() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_base_pages_move_and_are_charged_as_before(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, LOWER, False)
     machine.migration.move_slot(vma, 0, 0xFF, 1)
@@ -179,19 +167,15 @@ def test_base_pages_move_and_are_charged_as_before() -> None:
     assert [pernode.nr_lru for pernode in task.memcg.nodeinfo] == [248, 8]
     machine.migration.move_slot(vma, 0, FULL_MASK, 1)
     assert census(vma, 2).base == [0, 256]
-    assert check(machine) == []
 
 
-def test_base_pages_that_another_task_maps_too_stay() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_base_pages_that_another_task_maps_too_stay(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1, thp="nohugepage")
     machine.memory.touch(task, vma, 0, 0b1111, False)
     child = machine.fork(task, "child")
     machine.memory.zap(child.mm.vmas["memory"], 0, 0b0011)
     machine.migration.move_slot(vma, 0, FULL_MASK, 1)
     assert census(vma, 2).base == [2, 2]
-    assert check(machine) == []
 
 
 def test_without_the_memory_controller_memory_moves_as_well() -> None:

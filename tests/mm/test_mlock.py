@@ -7,12 +7,11 @@ import pytest
 
 from tests.mm.small import HUGE, LOWER, UPPER, folio_at, halve, mmap, small_machine, start, touched
 from thplab.mm.geometry import FULL_MASK
-from thplab.mm.mm_types import PG_MLOCKED, Folio
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import PG_MLOCKED, Folio, Task
 
 
-def test_mlock_faults_in_what_is_missing_and_marks_huge_pages() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_mlock_faults_in_what_is_missing_and_marks_huge_pages(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 2)
     machine.memory.touch(task, vma, 0, 1, False)
     machine.mlock.do_mlock(task, vma)
@@ -23,9 +22,7 @@ def test_mlock_faults_in_what_is_missing_and_marks_huge_pages() -> None:
         assert folio_at(vma, slot).flags & PG_MLOCKED
 
 
-def test_munlock_leaves_the_memory_and_takes_the_mark() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_munlock_leaves_the_memory_and_takes_the_mark(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     machine.mlock.do_mlock(task, vma)
     machine.mlock.munlock(vma)
@@ -34,10 +31,8 @@ def test_munlock_leaves_the_memory_and_takes_the_mark() -> None:
     assert not folio_at(vma, 0).flags & PG_MLOCKED
 
 
-def test_a_partly_mapped_folio_is_not_marked() -> None:
+def test_a_partly_mapped_folio_is_not_marked(machine: Machine, task: Task) -> None:
     """allow_mlock_munlock(): its missing pages are faulted in as base pages."""
-    machine = small_machine()
-    task = start(machine)
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     halve(machine, vma)
@@ -46,9 +41,7 @@ def test_a_partly_mapped_folio_is_not_marked() -> None:
     assert not folio.flags & PG_MLOCKED
 
 
-def test_a_folio_that_page_table_entries_map_whole_is_marked() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_folio_that_page_table_entries_map_whole_is_marked(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     lock = vma.mm.page_table_lock
@@ -59,9 +52,7 @@ def test_a_folio_that_page_table_entries_map_whole_is_marked() -> None:
     assert folio.flags & PG_MLOCKED
 
 
-def test_mlock_of_a_region_cut_by_munmap_leaves_the_gap() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_mlock_of_a_region_cut_by_munmap_leaves_the_gap(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.unmap_part(vma, 0, UPPER)
     machine.mlock.do_mlock(task, vma)
@@ -78,9 +69,9 @@ def test_mlock_ends_when_the_task_is_killed() -> None:
 
 
 @pytest.mark.parametrize("mask", [LOWER, FULL_MASK])
-def test_dontneed_of_a_locked_region_is_refused_and_frees_nothing(mask: int) -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_dontneed_of_a_locked_region_is_refused_and_frees_nothing(
+    mask: int, machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 1)
     machine.mlock.do_mlock(task, vma)
     assert not machine.madvise.dontneed(vma, 0, mask)
@@ -91,10 +82,10 @@ def test_dontneed_of_a_locked_region_is_refused_and_frees_nothing(mask: int) -> 
 
 
 @pytest.mark.parametrize("pt_reclaim", [True, False])
-def test_dontneed_of_a_whole_slot_frees_its_page_table(pt_reclaim: bool) -> None:
-    machine = small_machine()
+def test_dontneed_of_a_whole_slot_frees_its_page_table(
+    pt_reclaim: bool, machine: Machine, task: Task
+) -> None:
     machine.madvise.pt_reclaim = pt_reclaim
-    task = start(machine)
     vma = touched(machine, task, 1)
     halve(machine, vma)
     assert machine.madvise.dontneed(vma, 0, FULL_MASK)

@@ -8,10 +8,11 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mthp, small_machine, start, touched
+from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mthp, touched
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
-from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Mapped
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Mapped, Task
 from thplab.mm.rmap import add_mapped, remove_mapped
 
 
@@ -49,9 +50,7 @@ def test_the_layers_are_a_multiset(steps: list[tuple[bool, int]]) -> None:
             deeper = layer
 
 
-def test_removing_a_part_makes_a_folio_partially_mapped_once() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_removing_a_part_makes_a_folio_partially_mapped_once(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     machine.memory.zap(vma, 0, 1)
@@ -60,12 +59,11 @@ def test_removing_a_part_makes_a_folio_partially_mapped_once() -> None:
     assert event(machine, "thp_deferred_split_page") == mthp(machine, "split_deferred") == 1
     assert mthp(machine, "nr_anon_partially_mapped") == 1
     assert (machine.pages.nodes[0].nr_anon, machine.pages.nodes[0].nr_anon_thps) == (255, 0)
-    assert check(machine) == []
 
 
-def test_removing_everything_at_once_makes_nothing_partially_mapped() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_removing_everything_at_once_makes_nothing_partially_mapped(
+    machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 2)
     machine.memory.zap(vma, 0, FULL_MASK)
     machine.huge_memory.split_huge_pmd(vma, 1, folio_at(vma, 1))
@@ -74,9 +72,9 @@ def test_removing_everything_at_once_makes_nothing_partially_mapped() -> None:
     assert task.memcg.memory.usage == 0
 
 
-def test_a_folio_that_another_pmd_maps_whole_is_not_partially_mapped() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_folio_that_another_pmd_maps_whole_is_not_partially_mapped(
+    machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     child = machine.fork(task, "child")
@@ -87,12 +85,11 @@ def test_a_folio_that_another_pmd_maps_whole_is_not_partially_mapped() -> None:
     machine.exit(child)
     assert folio.flags & PG_PARTIALLY_MAPPED, "the last PMD goes, and only half is mapped"
     assert machine.pages.nodes[0].nr_anon == 256
-    assert check(machine) == []
 
 
-def test_pages_that_another_task_maps_still_do_not_count_as_gone() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_pages_that_another_task_maps_still_do_not_count_as_gone(
+    machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     child = machine.fork(task, "child")
@@ -104,12 +101,11 @@ def test_pages_that_another_task_maps_still_do_not_count_as_gone() -> None:
     machine.memory.zap(vma, 0, LOWER)
     machine.memory.zap(child.mm.vmas["memory"], 0, LOWER)
     assert folio.is_freed()
-    assert check(machine) == []
 
 
-def test_mapping_a_split_pmd_again_by_a_pmd_counts_the_missing_pages() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_mapping_a_split_pmd_again_by_a_pmd_counts_the_missing_pages(
+    machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     machine.memory.zap(vma, 0, UPPER)
@@ -118,4 +114,3 @@ def test_mapping_a_split_pmd_again_by_a_pmd_counts_the_missing_pages() -> None:
     assert (node.nr_anon, node.nr_anon_thps) == (512, 512)
     machine.rmap.folio_remove_rmap_pmd(folio)
     assert (node.nr_anon, node.nr_anon_thps) == (256, 0)
-    assert check(machine) == []

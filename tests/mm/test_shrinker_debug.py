@@ -6,6 +6,8 @@ from __future__ import annotations
 import pytest
 
 from tests.mm.small import cgroup, halved, small_machine, start
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import Task
 from thplab.mm.shrinker import SHRINK_EMPTY, ShrinkControl, Shrinker
 from thplab.mm.shrinker_debug import (
     count_columns,
@@ -70,17 +72,14 @@ def test_one_write_is_one_call_without_batches_deferred_counts_or_bits() -> None
     assert machine.vmstat.events["slabs_scanned"] == 0
 
 
-def test_asking_for_nothing_does_nothing() -> None:
-    machine = small_machine("list_lru")
-    task = start(machine)
+def test_asking_for_nothing_does_nothing(machine: Machine, task: Task) -> None:
     halved(machine, task, 1)
     assert shrinker_debugfs_scan(machine, machine.deferred_split, task.memcg, 0, 0) == 0
     assert machine.vmstat.events["thp_split_page"] == 0
 
 
 @pytest.mark.parametrize("node", [-1, 2])
-def test_a_node_that_there_is_not_is_refused(node: int) -> None:
-    machine = small_machine("list_lru")
+def test_a_node_that_there_is_not_is_refused(node: int, machine: Machine) -> None:
     job = cgroup(machine)
     with pytest.raises(ValueError, match=f"node {node} of a machine with 2"):
         shrinker_debugfs_scan(machine, machine.deferred_split, job, node, 1)

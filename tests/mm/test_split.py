@@ -22,7 +22,8 @@ from tests.mm.small import (
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
-from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap, Vma
+from thplab.mm.machine import Machine
+from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap, Task, Vma
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru", None]
 
@@ -57,21 +58,16 @@ def test_what_nobody_maps_is_freed_and_the_rest_are_base_pages(design: str | Non
     assert check(machine) == []
 
 
-def test_a_pmd_is_split_with_its_folio() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_pmd_is_split_with_its_folio(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     assert split(machine, folio_at(vma, 0))
     assert owners(vma, 0) == {"folio": 0, "base": 512, "zero": 0}
     assert event(machine, "thp_split_pmd") == 1
     assert event(machine, "thp_deferred_split_page") == 0
     assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed - HUGE
-    assert check(machine) == []
 
 
-def test_pages_of_zeros_are_freed_and_the_zero_page_mapped() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_pages_of_zeros_are_freed_and_the_zero_page_mapped(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 0b111, False)
     assert split(machine, folio_at(vma, 0))
@@ -79,12 +75,9 @@ def test_pages_of_zeros_are_freed_and_the_zero_page_mapped() -> None:
     assert task.mm.nr_anon == task.memcg.memory.usage == 3
     found = census(vma, 2)
     assert (found.base, found.zero, found.absent) == ([3, 0], 509, 0)
-    assert check(machine) == []
 
 
-def test_a_huge_page_of_zeros_leaves_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_huge_page_of_zeros_leaves_nothing(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, True)
     objcg = task.memcg.objcg
@@ -96,14 +89,13 @@ def test_a_huge_page_of_zeros_leaves_nothing() -> None:
     assert check(machine) == []
     machine.memory.zap(vma, 0, FULL_MASK)
     assert vma.slots[0] is None
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize("locked_first", [True, False])
-def test_mlocked_memory_keeps_pages_of_zeros(locked_first: bool) -> None:
+def test_mlocked_memory_keeps_pages_of_zeros(
+    locked_first: bool, machine: Machine, task: Task
+) -> None:
     """An mlocked folio, or one that is partially mapped in an mlocked region (try_to_map_unused_to_zeropage())."""
-    machine = small_machine()
-    task = start(machine)
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, False)
     folio = folio_at(vma, 0)
@@ -114,12 +106,11 @@ def test_mlocked_memory_keeps_pages_of_zeros(locked_first: bool) -> None:
         vma.locked = True
     assert split(machine, folio)
     assert owners(vma, 0) == {"folio": 0, "base": 512 if locked_first else 256, "zero": 0}
-    assert check(machine) == []
 
 
-def test_every_task_that_maps_the_folio_maps_the_base_pages_afterwards() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_every_task_that_maps_the_folio_maps_the_base_pages_afterwards(
+    machine: Machine, task: Task
+) -> None:
     vma = touched(machine, task, 1)
     child = machine.fork(task, "child")
     machine.memory.zap(vma, 0, UPPER)
@@ -138,7 +129,6 @@ def test_every_task_that_maps_the_folio_maps_the_base_pages_afterwards() -> None
     assert task.memcg.memory.usage == 512
     machine.exit(child)
     assert task.memcg.memory.usage == 0
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -165,23 +155,18 @@ def test_a_reference_of_somebody_else_makes_it_fail_and_changes_nothing(
     assert check(machine) == []
 
 
-def test_unmapping_entry_by_entry_flags_a_folio_that_was_not() -> None:
+def test_unmapping_entry_by_entry_flags_a_folio_that_was_not(machine: Machine, task: Task) -> None:
     """try_to_migrate_one() goes page by page; the last PMD is gone long before."""
-    machine = small_machine()
     machine.huge_memory.thp.shrink_underused = False
-    task = start(machine)
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     machine.huge_memory.split_huge_pmd(vma, 0, folio)
     assert split(machine, folio)
     assert event(machine, "thp_deferred_split_page") == 1
     assert mthp(machine, "nr_anon_partially_mapped") == 0
-    assert check(machine) == []
 
 
-def test_a_folio_that_nobody_maps_any_more_can_be_split() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_a_folio_that_nobody_maps_any_more_can_be_split(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     folio.get()
@@ -190,7 +175,6 @@ def test_a_folio_that_nobody_maps_any_more_can_be_split() -> None:
     assert machine.huge_memory.split_folio(folio)
     assert task.memcg.memory.usage == 0
     machine.lru.folio_put(folio)
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize("mode", ["on", "nokmem", "disabled"])
@@ -216,10 +200,10 @@ def test_without_an_anon_vma_there_is_nothing_to_unmap() -> None:
 
 
 @pytest.mark.parametrize("part", [UPPER, FULL_MASK])
-def test_what_goes_from_an_mlocked_region_takes_the_mark_of_the_folio(part: int) -> None:
+def test_what_goes_from_an_mlocked_region_takes_the_mark_of_the_folio(
+    part: int, machine: Machine, task: Task
+) -> None:
     """munlock_vma_folio(); so a child's pages of zeros become the zero page after the parent has gone."""
-    machine = small_machine()
-    task = start(machine)
     vma = mmap(machine, task, 1)
     vma.locked = True
     assert machine.memory.populate(task, vma, 0, FULL_MASK)
@@ -233,10 +217,10 @@ def test_what_goes_from_an_mlocked_region_takes_the_mark_of_the_folio(part: int)
     assert owners(child, 0) == {"folio": 0, "base": 0, "zero": HUGE}
 
 
-def test_a_page_that_an_mlocked_region_keeps_is_kept_for_those_after_it() -> None:
+def test_a_page_that_an_mlocked_region_keeps_is_kept_for_those_after_it(
+    machine: Machine, task: Task
+) -> None:
     """The walk comes to the parent first; the child's entries find a page that is mlocked."""
-    machine = small_machine()
-    task = start(machine)
     vma = mmap(machine, task, 1)
     vma.locked = True
     assert machine.memory.populate(task, vma, 0, FULL_MASK)
@@ -246,9 +230,7 @@ def test_a_page_that_an_mlocked_region_keeps_is_kept_for_those_after_it() -> Non
     assert owners(vma, 0)["base"] == owners(child, 0)["base"] == HUGE
 
 
-def test_mlock_copies_what_a_fork_shares_and_writes_nothing() -> None:
-    machine = small_machine()
-    task = start(machine)
+def test_mlock_copies_what_a_fork_shares_and_writes_nothing(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 1, mask=LOWER)
     child = machine.fork(task, "child")
     theirs = child.mm.vmas["memory"]
@@ -259,15 +241,14 @@ def test_mlock_copies_what_a_fork_shares_and_writes_nothing() -> None:
     assert machine.memory.populate(task, vma, 0, FULL_MASK)
     assert vma.slots[0] is folio
     assert folio.zeros == UPPER
-    assert check(machine) == []
 
 
 @pytest.mark.parametrize("skips", [True, False])
-def test_the_scan_of_6_12_splits_an_mlocked_folio_of_zeros(skips: bool) -> None:
-    machine = small_machine()
+def test_the_scan_of_6_12_splits_an_mlocked_folio_of_zeros(
+    skips: bool, machine: Machine, task: Task
+) -> None:
     machine.khugepaged.max_ptes_none = 0
     machine.huge_memory.scan_skips_mlocked = skips
-    task = start(machine)
     vma = mmap(machine, task, 1)
     vma.locked = True
     assert machine.memory.populate(task, vma, 0, FULL_MASK)
