@@ -91,6 +91,7 @@ def test_the_file_of_a_design_is_executed_once(
             "Linux 7.3 cannot have the design split_queue: it is that of 5.4 to 6.18",
         ),
     ],
+    ids=["unknown", "empty", "too new a design", "too old a design"],
 )
 def test_a_release_that_cannot_be_is_status_2_and_says_what_would_be_right(
     verb: str, options: list[str], told: str, capsys: pytest.CaptureFixture[str]
