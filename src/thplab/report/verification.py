@@ -33,9 +33,7 @@ def verification_text(verifications: Iterable[Verification], *, everything: bool
         summary = ", ".join(f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind])
         verdict = "FAILED" if one.failed else "agrees"
         found = f" ({one.release.name} {one.release.design})" if one.release else ""
-        lines.append(
-            f"{verdict}  {one.scenario} on {one.kernel}{found}: {summary or 'no figures'}"
-        )
+        lines.append(f"{verdict}  {one.scenario} on {one.kernel}{found}: {summary or 'no figures'}")
         shown = one.figures if everything else one.differences[:_SHOWN]
         for figure in shown:
             values = f"model {_value(figure.model)}, kernel {_value(figure.kernel)}"
