@@ -182,7 +182,7 @@ def test_a_thplab_that_is_killed_leaves_no_guest_and_no_files(
     wait_until(lambda: any("qemu-system" in line for line in guests_of(temporary)), 30)
     process.kill()
     process.wait(30)
-    wait_until(lambda: guests_of(temporary) == [], 10)
+    wait_until(lambda: guests_of(temporary) == [], 30)
     wait_until(lambda: list(temporary.iterdir()) == [], 10)
 
 
