@@ -9,6 +9,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.mm_types import Vma
+from thplab.mm.vma import vma_covers
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -35,7 +36,7 @@ class Madvise:
         """
         if vma.locked:
             return False
-        self.machine.memory.zap(vma, slot, mask)
-        if self.pt_reclaim and mask & FULL_MASK == FULL_MASK:
+        self.machine.memory.zap_page_range(vma, slot, mask)
+        if self.pt_reclaim and mask & FULL_MASK == FULL_MASK and vma_covers(vma, slot):
             vma.empty_tables.discard(int(slot))
         return True

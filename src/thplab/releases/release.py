@@ -88,6 +88,25 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             source="CONFIG_MM_ID; probed on each kernel",
         ),
     ] = True
+    merges_into_untouched: Annotated[
+        bool,
+        Difference(
+            since="6.16",
+            model="mprotect.merges_into_untouched",
+            about="a VMA that was touched is merged into a neighbour that was not, so that a huge page fits "
+            "across the boundary again",
+            source="is_mergeable_anon_vma(); missing in the source of 6.12, there in that of 7.3",
+        ),
+    ] = True
+    collapses_read_only: Annotated[
+        bool,
+        Difference(
+            since="6.18",
+            model="khugepaged.collapses_read_only",
+            about="khugepaged and MADV_COLLAPSE collapse memory of which no page may be written",
+            source="SCAN_PAGE_RO is there in the source of 6.12, and missing in those of 7.2 and 7.3",
+        ),
+    ] = True
     scan_skips_mlocked: Annotated[
         bool,
         Difference(
