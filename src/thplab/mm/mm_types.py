@@ -188,6 +188,13 @@ class Folio(Mapped):
         """folio_unlock()."""
         self.clear_flag(PG_LOCKED)
 
+    def mapcount(self) -> i64:
+        """folio_mapcount(): the PMDs and the page table entries that map it or a page of it."""
+        count: i64 = self.entire_mapcount + self.mapped.bit_count()
+        for layer in self.more_mapped or ():
+            count += layer.bit_count()
+        return count
+
     def page_mapped_mask(self) -> int:
         """The base pages that are mapped at all, by a PMD or by page table entries."""
         return order_mask(self.order) if self.entire_mapcount else self.mapped

@@ -59,6 +59,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "seen on 6.12 and missing on 6.1 (move-pages)",
         ),
     ] = True
+    cold_keeps_whole: Annotated[
+        bool,
+        Difference(
+            since="6.10",
+            model="madvise.cold_keeps_whole",
+            about="MADV_COLD of a whole huge page leaves it whole if page table entries map it; before, only "
+            "one that a PMD maps",
+            source="3931b871c494; there in the source of 6.12",
+        ),
+    ] = True
     splits_underused: Annotated[
         bool,
         Difference(
