@@ -112,6 +112,31 @@ class MachineStates(OneMachine):
             self.machine.memory.unmap_part(vma, slot, mask)
 
     @precondition(has_memory)
+    @rule(data=st.data(), access=st.sampled_from([0, 1, 3]))
+    def protect(self, data: st.DataObject, access: int) -> None:
+        """A range without a hole."""
+        task, vma = self.any_vma(data)
+        pieces = vma.pieces
+        if not pieces:
+            return
+        at = data.draw(st.integers(0, len(pieces) - 1))
+        first = data.draw(st.integers(int(pieces[at].first), int(pieces[at].end) - 1))
+        while at + 1 < len(pieces) and pieces[at + 1].first == pieces[at].end:
+            at += 1
+        end = data.draw(st.integers(first + 1, int(pieces[at].end)))
+        self.machine.mprotect.do_mprotect(task, vma, first, end, access)
+
+    @precondition(has_memory)
+    @rule(data=st.data(), slot=SLOT, mask=MASKS)
+    def cold(self, data: st.DataObject, slot: int, mask: int) -> None:
+        self.machine.madvise.cold(self.any_vma(data)[1], slot, mask)
+
+    @precondition(has_memory)
+    @rule(data=st.data(), slot=SLOT, mask=MASKS)
+    def split_huge_pages(self, data: st.DataObject, slot: int, mask: int) -> None:
+        self.machine.huge_memory.split_huge_pages_pid(self.any_vma(data)[1], slot, mask)
+
+    @precondition(has_memory)
     @rule(data=st.data(), slot=SLOT, mask=MASKS, node=NODE)
     def move_pages(self, data: st.DataObject, slot: int, mask: int, node: int) -> None:
         self.machine.migration.move_slot(self.any_vma(data)[1], slot, mask, node)

@@ -19,10 +19,11 @@ from tests.mm.small import (
     touched,
 )
 from thplab.mm.geometry import FULL_MASK
-from thplab.mm.interval_tree import anon_vma_interval_tree, cut_vma
+from thplab.mm.interval_tree import anon_vma_interval_tree
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, MmStruct, PteMap, Vma
+from thplab.mm.vma import cut_vma
 
 PAGES = 4 * HUGE
 

@@ -58,9 +58,22 @@ extents = st.builds(
 )
 
 
+def members(*of: Extent) -> list[int]:
+    """The pages, as often as an extent has them."""
+    return sorted(
+        page
+        for extent in of
+        for page in range(extent.first, extent.end)
+        if extent.mask >> page % HPAGE_PMD_NR & 1
+    )
+
+
 @given(extents, extents)
 def test_extents_overlap_exactly_when_they_share_a_page(one: Extent, other: Extent) -> None:
-    def members(extent: Extent) -> set[int]:
-        return {p for p in range(extent.first, extent.end) if extent.mask >> p % HPAGE_PMD_NR & 1}
+    assert one.overlaps(other) == bool(set(members(one)) & set(members(other)))
 
-    assert one.overlaps(other) == bool(members(one) & members(other))
+
+@given(extents, extents)
+def test_what_is_left_of_an_extent_has_each_page_once(one: Extent, other: Extent) -> None:
+    taken = set(members(other))
+    assert members(*one.without(other)) == [page for page in members(one) if page not in taken]

@@ -22,9 +22,8 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
         copy.gone = dict(vma.gone)
         copy.anon_vma = vma.anon_vma
         vma.anon_vma.vmas.append(copy)
-        copy.pieces = [
-            VmaPiece(piece.first, piece.end, vma.anon_vma.next_turn()) for piece in vma.pieces
-        ]
+        copy.pieces = [_copy_piece(piece, vma) for piece in vma.pieces]
+        copy.untouched = vma.untouched
         child.mm.vmas[name] = copy
         lock = vma.mm.page_table_lock
         lock.lock()
@@ -32,6 +31,15 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
         for slot in range(len(vma.slots)):
             _copy_slot(machine, vma, copy, slot)
         lock.unlock()
+
+
+def _copy_piece(piece: VmaPiece, vma: Vma) -> VmaPiece:
+    """anon_vma_fork(): what the child touches from now on has an anon_vma of its own, in each VMA another."""
+    copy = piece.part(piece.first, piece.end, vma.anon_vma.next_turn())
+    if piece.anon:
+        copy.anon = copy.turn
+        copy.forked = True
+    return copy
 
 
 def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:

@@ -52,7 +52,30 @@ from thplab.mm.vmstat import (
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["HugeMemory", "ThpSettings"]
+__all__ = ["HugeMemory", "ThpSettings", "folio_walk_start"]
+
+
+def folio_walk_start(vma: Vma, slot: i64, mask: int) -> tuple[Folio | None, int]:
+    """folio_walk_start(): the large folio that an entry for one of the pages points to; a slot has one at most.
+
+    The caller holds the page table lock.
+
+    Returns:
+        It, and the pages of the slot that it is mapped at; or None and 0.
+    """
+    here = vma.slots[slot]
+    if isinstance(here, Folio):
+        return here, FULL_MASK
+    mapped = 0
+    found: Folio | None = None
+    entry = here
+    while entry is not None:
+        owner = entry.owner
+        if isinstance(owner, Folio) and not entry.migrating:
+            found = owner
+            mapped |= entry.mask
+        entry = entry.next
+    return (found, mapped) if mapped & mask else (None, 0)
 
 
 class ThpSettings:
@@ -248,6 +271,35 @@ class HugeMemory:
             vmstat.count(THP_SPLIT_PAGE if frozen else THP_SPLIT_PAGE_FAILED)
         vmstat.mod_mthp(order, MTHP_STAT_SPLIT if frozen else MTHP_STAT_SPLIT_FAILED, 1)
         return frozen
+
+    def split_found(self, vma: Vma, folio: Folio) -> bool:
+        """Split a folio that the caller has found in the region. The caller holds the page table lock and loses it.
+
+        False if it could not be split, because somebody else holds its lock or a reference.
+        """
+        lock = vma.mm.page_table_lock
+        if not folio.trylock():
+            lock.unlock()
+            return False
+        folio.get()
+        lock.unlock()
+        split = self.split_folio(folio)
+        folio.unlock()
+        self.machine.lru.folio_put(folio)
+        return split
+
+    def split_huge_pages_pid(self, vma: Vma, slot: i64, mask: int) -> None:
+        """split_huge_pages_pid(): of one slot, the folio that any of the pages belongs to is split whole.
+
+        Others may map it too, but nobody may hold a reference beside those of its mappings.
+        """
+        lock = vma.mm.page_table_lock
+        lock.lock()
+        folio, _mapped = folio_walk_start(vma, slot, mask)
+        if folio is not None and folio.mapcount() == folio.ref_count():
+            self.split_found(vma, folio)
+        else:
+            lock.unlock()
 
     def _split_unmapped(self, folio: Folio, entries: list[MigrationEntry]) -> None:
         """Part of __folio_freeze_and_split_unmapped(): the folio is frozen, unmapped and off the queue; its

@@ -1,43 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Which regions may map a folio, in the order that a reverse map walk takes (include/linux/mm.h, 7.3).
 
-munmap(2) of a part leaves pieces, each a VMA of its own in the kernel. A walk goes by where a piece
-begins, and among equals by when it was inserted. The order shows: a PMD that goes before another task's page
+A region may consist of pieces, each a VMA of its own in the kernel (thplab.mm.vma). A walk goes by where a
+piece begins, and among equals by when it was inserted. The order shows: a PMD that goes before another task's page
 table entries leaves a folio that looks partly mapped on the way.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from mypy_extensions import i64
 
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
-from thplab.mm.mm_types import AnonVma, Vma, VmaPiece
+from thplab.mm.mm_types import AnonVma, Vma
+from thplab.mm.vma import mask_in, piece_at
 
-__all__ = ["anon_vma_interval_tree", "cut_vma"]
-
-
-def _end(piece: VmaPiece) -> int:
-    return int(piece.end)
-
-
-def cut_vma(vma: Vma, first: i64, end: i64) -> None:
-    """__split_vma() (mm/vma.c): munmap(2) of the base pages `first` to `end` - 1; what is left is inserted anew."""
-    pieces = vma.pieces
-    anon_vma = vma.anon_vma
-    anon_vma.cut = True
-    at = bisect_right(pieces, int(first), key=_end)
-    beyond = at
-    left: list[VmaPiece] = []
-    while beyond < len(pieces) and pieces[beyond].first < end:
-        piece = pieces[beyond]
-        if piece.first < first:
-            left.append(VmaPiece(piece.first, first, anon_vma.next_turn()))
-        if piece.end > end:
-            left.append(VmaPiece(end, piece.end, anon_vma.next_turn()))
-        beyond += 1
-    pieces[at:beyond] = left
+__all__ = ["anon_vma_interval_tree"]
 
 
 def anon_vma_interval_tree(anon_vma: AnonVma, slot: i64) -> list[tuple[Vma, int]]:
@@ -54,12 +31,10 @@ def anon_vma_interval_tree(anon_vma: AnonVma, slot: i64) -> list[tuple[Vma, int]
     found: list[tuple[int, int, Vma, int]] = []
     for vma in vmas:
         pieces = vma.pieces
-        at = bisect_right(pieces, int(start), key=_end)
+        at = piece_at(vma, start)
         while at < len(pieces) and pieces[at].first < start + HPAGE_PMD_NR:
             piece = pieces[at]
-            low = max(piece.first - start, 0)
-            high = min(piece.end - start, HPAGE_PMD_NR)
-            mask = (FULL_MASK >> int(HPAGE_PMD_NR - high)) & ~((1 << int(low)) - 1)
+            mask = mask_in(piece.first, piece.end, start)
             found.append((int(piece.first), int(piece.turn), vma, mask))
             at += 1
     found.sort(key=_place)

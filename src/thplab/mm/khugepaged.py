@@ -10,7 +10,8 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM
 from thplab.mm.mlock import mlock_vma_folio
-from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma
+from thplab.mm.mm_types import PROT_WRITE, BasePages, Folio, PteMap, Task, Vma
+from thplab.mm.vma import piece_at, vma_covers
 from thplab.mm.vmstat import (
     THP_COLLAPSE_ALLOC,
     THP_COLLAPSE_ALLOC_FAILED,
@@ -27,6 +28,7 @@ SCAN_PMD_NULL: Final = "no_pte_table"
 SCAN_PMD_MAPPED: Final = "page_already_mapped_by_pmd"
 SCAN_EXCEED_NONE_PTE: Final = "exceeded_none_pte"
 SCAN_EXCEED_SHARED_PTE: Final = "exceeded_shared_pte"
+SCAN_PAGE_RO: Final = "no_writable_page"
 SCAN_VMA_CHECK: Final = "vma_check_failed"
 SCAN_ALLOC_HUGE_PAGE_FAIL: Final = "alloc_huge_page_failed"
 SCAN_CGROUP_CHARGE_FAIL: Final = "ccgroup_charge_failed"
@@ -37,6 +39,7 @@ SCAN_RESULTS: Final = (
     SCAN_PMD_MAPPED,
     SCAN_EXCEED_NONE_PTE,
     SCAN_EXCEED_SHARED_PTE,
+    SCAN_PAGE_RO,
     SCAN_VMA_CHECK,
     SCAN_ALLOC_HUGE_PAGE_FAIL,
     SCAN_CGROUP_CHARGE_FAIL,
@@ -50,6 +53,7 @@ class Khugepaged:
     Attributes:
         awake: whether it runs at all; passes happen when time goes by (see `elapse`).
         max_ptes_none: entries of a huge page's range that may be missing or zero.
+        collapses_read_only: memory that may not be written is collapsed too (6.18).
         max_ptes_shared: entries that another process may share.
         pages_to_scan: base pages a pass. scan_sleep_millisecs: between two passes.
     """
@@ -57,6 +61,7 @@ class Khugepaged:
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.awake: bool = False
+        self.collapses_read_only: bool = True
         self.max_ptes_none: i64 = HPAGE_PMD_NR - 1
         self.max_ptes_shared: i64 = HPAGE_PMD_NR // 2
         self.pages_to_scan: i64 = HPAGE_PMD_NR * 8
@@ -98,7 +103,7 @@ class Khugepaged:
                 if not self.machine.huge_memory.thp_allowed(vma):
                     continue
                 for slot in range(len(vma.slots)):
-                    if vma.slot_mask(slot) == FULL_MASK and slot not in vma.gone:
+                    if vma_covers(vma, slot):
                         places.append((name, region, slot))
         return places
 
@@ -111,7 +116,7 @@ class Khugepaged:
         Returns:
             One of SCAN_RESULTS.
         """
-        if vma.slot_mask(slot) != FULL_MASK or int(slot) in vma.gone:
+        if not vma_covers(vma, slot):
             return SCAN_VMA_CHECK
         here = vma.slots[slot]
         if isinstance(here, Folio):
@@ -121,6 +126,9 @@ class Khugepaged:
         verdict, nid = self._scan(here, khugepaged)
         if verdict != SCAN_SUCCEED:
             return verdict
+        access = vma.pieces[piece_at(vma, slot * HPAGE_PMD_NR)].access
+        if not self.collapses_read_only and not access & PROT_WRITE:
+            return SCAN_PAGE_RO
         folio = self.alloc_charge_folio(task, nid)
         if isinstance(folio, str):
             return folio

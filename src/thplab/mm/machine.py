@@ -22,6 +22,7 @@ from thplab.mm.mempolicy import Mempolicy
 from thplab.mm.migrate import Migration
 from thplab.mm.mlock import Mlock
 from thplab.mm.mm_types import Task, Vma
+from thplab.mm.mprotect import Mprotect
 from thplab.mm.oom_kill import Oom
 from thplab.mm.page_alloc import PageAllocator
 from thplab.mm.rmap import Rmap
@@ -73,6 +74,7 @@ class Machine:
         self.khugepaged: Khugepaged = Khugepaged(self)
         self.madvise: Madvise = Madvise(self)
         self.mlock: Mlock = Mlock(self)
+        self.mprotect: Mprotect = Mprotect(self)
         self.migration: Migration = Migration(self)
         self.vmscan: Vmscan = Vmscan(self)
         self.oom: Oom = Oom(self)

@@ -9,12 +9,12 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.gfp import GFP_KERNEL
-from thplab.mm.interval_tree import cut_vma
 from thplab.mm.memcontrol import ObjCgroup
 from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
 from thplab.mm.mlock import mlock_vma_folio, munlock_vma_folio
 from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma
 from thplab.mm.rmap import add_mapped
+from thplab.mm.vma import anon_vma_prepare, cut_vma, in_pieces, vma_covers
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -85,13 +85,11 @@ class Memory:
     ) -> bool:
         here = vma.slots[slot]
         if here is None:
-            whole = (
-                vma.slot_mask(slot) == FULL_MASK
-                and int(slot) not in vma.gone
-                and int(slot) not in vma.empty_tables
-            )
+            whole = int(slot) not in vma.empty_tables and vma_covers(vma, slot)
             huge = self.machine.huge_memory
             if whole and huge.thp_allowed(vma):
+                if vma.untouched:
+                    anon_vma_prepare(vma, slot, mask)
                 folio = huge.do_huge_pmd_anonymous_page(task, vma, slot)
                 if folio is not None:
                     mlock_vma_folio(vma, folio)
@@ -151,6 +149,9 @@ class Memory:
             entry = entry.next
         # A write to the zero page, or to a page that a forked task maps too, gets a page of its own.
         replaced = (missing & self._present(vma, slot)) | shared
+        if shared:
+            # wp_page_copy() goes page by page: after the first one a folio is partly mapped.
+            self.zap(vma, slot, shared & -shared)
         if replaced:
             self.zap(vma, slot, replaced)
         missing |= shared
@@ -189,6 +190,8 @@ class Memory:
 
     def _fault_base(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
         """do_anonymous_page(): at base page size, for each page of the mask."""
+        if vma.untouched:
+            anon_vma_prepare(vma, slot, mask)
         policy = self.policy(task, vma)
         if policy is not None and policy.mode == MPOL_INTERLEAVE:
             return self._fault_interleaved(task, vma, slot, mask, policy)
@@ -266,6 +269,11 @@ class Memory:
 
     # Unmapping
 
+    def zap_page_range(self, vma: Vma, slot: i64, mask: int) -> None:
+        """zap_page_range_single(): of each VMA that has pages of `mask` in the slot."""
+        for part in in_pieces(vma, slot, mask):
+            self.zap(vma, slot, part)
+
     def zap(self, vma: Vma, slot: i64, mask: int) -> None:
         """zap_pmd_range(): of one slot. The entries of `mask` go; then the memory's references."""
         here = vma.slots[slot]
@@ -340,15 +348,18 @@ class Memory:
         """munmap(2) (mm/mmap.c): all of it, and the region is gone."""
         for slot in range(len(vma.slots)):
             if vma.slots[slot] is not None:
-                self.zap(vma, slot, FULL_MASK)
+                self.zap_page_range(vma, slot, FULL_MASK)
         vma.anon_vma.vmas.remove(vma)
         del vma.mm.vmas[vma.name]
 
     def unmap_part(self, vma: Vma, slot: i64, mask: int) -> None:
-        """munmap(2) (mm/mmap.c): of one run of pages of a slot. No huge page fits there any more."""
-        self.zap(vma, slot, mask)
-        mask &= FULL_MASK
-        vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | mask
+        """munmap(2) (mm/mmap.c): of each run of pages of a slot. No huge page fits there any more."""
         first = slot * HPAGE_PMD_NR
-        lowest = (mask & -mask).bit_length() - 1
-        cut_vma(vma, first + lowest, first + mask.bit_length())
+        rest = mask & FULL_MASK
+        while rest:
+            lowest = rest & -rest
+            run = rest & ~(rest + lowest)
+            rest &= ~run
+            self.zap_page_range(vma, slot, run)
+            vma.gone[int(slot)] = vma.gone.get(int(slot), 0) | run
+            cut_vma(vma, first + lowest.bit_length() - 1, first + run.bit_length())

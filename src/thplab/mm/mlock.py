@@ -9,6 +9,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.mm_types import PG_MLOCKED, Folio, Task, Vma
+from thplab.mm.vma import vma_covers
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -58,13 +59,17 @@ class Mlock:
 
     def _mlock_pte_range(self, vma: Vma, slot: i64) -> None:
         """mlock_pte_range(): the flag follows the region for a folio that one kind of entries maps whole;
-        a partly mapped one is left as it is (allow_mlock_munlock()).
+        a partly mapped one is left as it is, and on mlock(2) one that lies in several VMAs (allow_mlock_munlock()).
         """
         here = vma.slots[slot]
         folio: Folio | None = None
         if isinstance(here, Folio):
             folio = here
-        elif here is not None and here.mask == FULL_MASK:
+        elif (
+            here is not None
+            and here.mask == FULL_MASK
+            and (not vma.locked or vma_covers(vma, slot))
+        ):
             owner = here.owner
             if isinstance(owner, Folio):
                 folio = owner

@@ -26,6 +26,8 @@ __all__ = [
     "PG_MLOCKED",
     "PG_PARTIALLY_MAPPED",
     "PG_SWAPCACHE",
+    "PROT_READ",
+    "PROT_WRITE",
     "AnonVma",
     "BasePages",
     "Folio",
@@ -47,6 +49,9 @@ PG_LARGE_RMAPPABLE: Final[i64] = 1 << 5
 PG_PARTIALLY_MAPPED: Final[i64] = 1 << 6
 PG_HWPOISON: Final[i64] = 1 << 7
 PG_DEVICE_PRIVATE: Final[i64] = 1 << 8
+
+PROT_READ: Final[i64] = 1
+PROT_WRITE: Final[i64] = 2
 
 PAGE_TABLE_LOCK: Final = LockClass("ptlock_ptr(ptdesc)")
 
@@ -183,6 +188,13 @@ class Folio(Mapped):
         """folio_unlock() (mm/filemap.c)."""
         self.clear_flag(PG_LOCKED)
 
+    def mapcount(self) -> i64:
+        """folio_mapcount(): the PMDs and the page table entries that map it or a page of it."""
+        count: i64 = self.entire_mapcount + self.mapped.bit_count()
+        for layer in self.more_mapped or ():
+            count += layer.bit_count()
+        return count
+
     def page_mapped_mask(self) -> int:
         """The base pages that are mapped at all, by a PMD or by page table entries."""
         return order_mask(self.order) if self.entire_mapcount else self.mapped
@@ -235,7 +247,7 @@ class AnonVma:
 
     Attributes:
         vmas: the regions. The order of a walk is that of mm/interval_tree.py.
-        cut: some region has been cut by munmap(2) of a part.
+        cut: some region is, or was, in several pieces.
     """
 
     def __init__(self) -> None:
@@ -251,16 +263,30 @@ class AnonVma:
 
 @mypyc_attr(acyclic=True)
 class VmaPiece:
-    """The base pages `first` to `end` - 1 of a region, which no munmap(2) has cut so far.
+    """The base pages `first` to `end` - 1 of a region: a VMA in the kernel (thplab.mm.vma).
 
     Attributes:
         turn: when it was inserted into its anon_vma's tree.
+        access: PROT_READ and PROT_WRITE.
+        anon: stands for its anon_vma; 0 until it is touched. Pieces with different ones are not merged.
+        forked: it is a copy of a VMA that had an anon_vma (vma_is_fork_child()).
     """
 
     def __init__(self, first: i64, end: i64, turn: i64) -> None:
         self.first: i64 = first
         self.end: i64 = end
         self.turn: i64 = turn
+        self.access: i64 = PROT_READ | PROT_WRITE
+        self.anon: i64 = 0
+        self.forked: bool = False
+
+    def part(self, first: i64, end: i64, turn: i64) -> VmaPiece:
+        """Some of its pages, as a VMA of their own (vm_area_dup())."""
+        piece = VmaPiece(first, end, turn)
+        piece.access = self.access
+        piece.anon = self.anon
+        piece.forked = self.forked
+        return piece
 
 
 class Vma:
@@ -273,6 +299,7 @@ class Vma:
         empty_tables: slots whose page table is there and has no entry: no huge page fits in.
         gone: for each slot with unmapped pages, which (munmap(2) of a part).
         pieces: what munmap(2) has left, in ascending order; each is a VMA of its own in the kernel.
+        untouched: a piece has no anon_vma yet.
     """
 
     def __init__(
@@ -287,6 +314,7 @@ class Vma:
         nr_slots = (nr_pages + HPAGE_PMD_NR - 1) // HPAGE_PMD_NR
         self.slots: list[Folio | PteMap | None] = [None] * int(nr_slots)
         self.gone: dict[int, int] = {}
+        self.untouched: bool = True
         self.empty_tables: set[int] = set()
         self.anon_vma: AnonVma = AnonVma()
         self.anon_vma.vmas.append(self)

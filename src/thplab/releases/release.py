@@ -69,6 +69,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "missing on 6.1 (move-pages)",
         ),
     ] = True
+    cold_keeps_whole: Annotated[
+        bool,
+        Difference(
+            since="6.10",
+            model="madvise.cold_keeps_whole",
+            about="MADV_COLD of a whole huge page leaves it whole if page table entries map it; before, only "
+            "one that a PMD maps",
+            source="3931b871c494; there in the source of 6.12",
+        ),
+    ] = True
     splits_underused: Annotated[
         bool,
         Difference(
@@ -96,6 +106,25 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             about="a write after a fork keeps a page of a large folio if no other task maps any page of it; "
             "before, it is always copied unless a PMD maps the whole",
             source="CONFIG_MM_ID; probed on each kernel",
+        ),
+    ] = True
+    merges_into_untouched: Annotated[
+        bool,
+        Difference(
+            since="6.16",
+            model="mprotect.merges_into_untouched",
+            about="a VMA that was touched is merged into a neighbour that was not, so that a huge page fits "
+            "across the boundary again",
+            source="is_mergeable_anon_vma(); missing in the source of 6.12, there in that of 7.3",
+        ),
+    ] = True
+    collapses_read_only: Annotated[
+        bool,
+        Difference(
+            since="6.18",
+            model="khugepaged.collapses_read_only",
+            about="khugepaged and MADV_COLLAPSE collapse memory of which no page may be written",
+            source="SCAN_PAGE_RO is there in the source of 6.12, and missing in those of 7.2 and 7.3",
         ),
     ] = True
     scan_skips_mlocked: Annotated[

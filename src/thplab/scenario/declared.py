@@ -32,13 +32,30 @@ class DeclaredRegion:
     Attributes:
         size: in bytes.
         unusable: pages that no step may use again, each with why: "unmapped at step 3 (unmap)".
+        protected: pages that no step may write to, each with why; no page is in two of them.
     """
 
-    __slots__ = ("size", "unusable")
+    __slots__ = ("protected", "size", "unusable")
 
-    def __init__(self, size: int, unusable: Mapping[Extent, str] | None = None) -> None:
+    def __init__(self, size: int) -> None:
         self.size = size
-        self.unusable = dict(unusable or {})
+        self.unusable: dict[Extent, str] = {}
+        self.protected: dict[Extent, str] = {}
+
+    def copy(self) -> DeclaredRegion:
+        """The region of a forked task."""
+        copy = DeclaredRegion(self.size)
+        copy.unusable = dict(self.unusable)
+        copy.protected = dict(self.protected)
+        return copy
+
+    def protect(self, extent: Extent, why: str | None) -> None:
+        """From here on the pages may not be written to, and why; None: they may be again."""
+        self.protected = {
+            part: reason for old, reason in self.protected.items() for part in old.without(extent)
+        }
+        if why is not None:
+            self.protected[extent] = why
 
 
 class DeclaredTask:

@@ -32,6 +32,18 @@ class Extent(NamedTuple):
         window = ((1 << end - first) - 1) << first % HPAGE_PMD_NR
         return both & (window | window >> HPAGE_PMD_NR) & FULL_MASK != 0
 
+    def without(self, other: Extent) -> list[Extent]:
+        """The pages that the other has not, in at most three."""
+        first, end = max(self.first, other.first), min(self.end, other.end)
+        if first >= end:
+            return [self]
+        parts = (
+            Extent(self.first, first, self.mask),
+            Extent(first, end, self.mask & ~other.mask),
+            Extent(end, self.end, self.mask),
+        )
+        return [part for part in parts if part.first < part.end and part.mask]
+
     def slots(self) -> Iterator[tuple[int, int]]:
         """Each huge-page-sized slot with pages in it: its number, and the pages, a bit each."""
         for slot in range(self.first // HPAGE_PMD_NR, -(-self.end // HPAGE_PMD_NR)):

@@ -6,6 +6,7 @@ Each step is one file in thplab/scenario/steps/, found by its being there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import msgspec
@@ -88,13 +89,24 @@ class RangeStep(Step, frozen=True):
     def check(self, declared: Declared) -> None:
         """The pages must be there, and none of them may have become unusable."""
         region = declared.region(self.task, self.region)
-        extent = self.extent(region.size, declared.where)
-        for unusable, why in region.unusable.items():
-            if extent.overlaps(unusable):
-                raise declared.wrong(
-                    f"a part of region {quoted(self.region)} was {why}",
-                    "choose a range and a part that are still usable",
-                )
+        self._check_none_of(
+            region.unusable, declared, "choose a range and a part that are still usable"
+        )
+
+    def check_writable(self, declared: Declared) -> None:
+        """Refuse pages that were protected: a task that writes there is killed by SIGSEGV."""
+        region = declared.region(self.task, self.region)
+        self._check_none_of(
+            region.protected,
+            declared,
+            'choose another range, or protect it again with access = "write" before',
+        )
+
+    def _check_none_of(self, pages: Mapping[Extent, str], declared: Declared, remedy: str) -> None:
+        extent = self.extent(declared.region(self.task, self.region).size, declared.where)
+        for taken, why in pages.items():
+            if extent.overlaps(taken):
+                raise declared.wrong(f"a part of region {quoted(self.region)} was {why}", remedy)
 
     def check_whole(self, declared: Declared, what: str) -> None:
         """Refuse offset, length and part: `what` is for a whole region."""

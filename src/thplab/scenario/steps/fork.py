@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Self
 
-from thplab.scenario.declared import Declared, DeclaredRegion, DeclaredTask
+from thplab.scenario.declared import Declared, DeclaredTask
 from thplab.scenario.drawing import Draw
 from thplab.scenario.naming import quoted
 from thplab.scenario.step import Step
@@ -31,7 +31,7 @@ class Fork(Step, tag="fork", frozen=True):
         declared.enter(parent.cgroup)
         child = DeclaredTask(parent.cgroup)
         for name, region in parent.regions.items():
-            child.regions[name] = DeclaredRegion(region.size, region.unusable)
+            child.regions[name] = region.copy()
         declared.tasks[self.child] = child
 
     def on_model(self, world: ModelWorld) -> str:

@@ -19,9 +19,11 @@ class Lock(RangeStep, tag="lock", frozen=True):
     locked: bool = True
 
     def check(self, declared: Declared) -> None:
-        """A whole region."""
+        """A whole region; to lock it is to write to it."""
         super().check(declared)
         self.check_whole(declared, "lock")
+        if self.locked:
+            self.check_writable(declared)
 
     def on_model(self, world: ModelWorld) -> str:
         """The whole region at once."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
+from thplab.scenario.declared import Declared
 from thplab.scenario.drawing import Draw
 from thplab.scenario.step import RangeStep
 from thplab.scenario.worlds import KernelWorld, ModelWorld
@@ -18,6 +19,11 @@ class Touch(RangeStep, tag="touch", frozen=True):
     write: Literal["data", "zeros"] = "data"
 
     weight = 2
+
+    def check(self, declared: Declared) -> None:
+        """Not where it may not write."""
+        super().check(declared)
+        self.check_writable(declared)
 
     def on_model(self, world: ModelWorld) -> str:
         """Write faults, until the task is killed."""
