@@ -34,7 +34,7 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
 
 
 def _copy_piece(piece: VmaPiece, vma: Vma) -> VmaPiece:
-    """anon_vma_fork(): what the child touches from now on has an anon_vma of its own, in each VMA another."""
+    """anon_vma_fork() (mm/rmap.c): what the child touches from now on has an anon_vma of its own, in each VMA another."""
     copy = piece.part(piece.first, piece.end, vma.anon_vma.next_turn())
     if piece.anon:
         copy.anon = copy.turn

@@ -56,7 +56,7 @@ __all__ = ["HugeMemory", "ThpSettings", "folio_walk_start"]
 
 
 def folio_walk_start(vma: Vma, slot: i64, mask: int) -> tuple[Folio | None, int]:
-    """folio_walk_start(): the large folio that an entry for one of the pages points to; a slot has one at most.
+    """folio_walk_start() (mm/pagewalk.c): the large folio that an entry for one of the pages points to; a slot has one at most.
 
     The caller holds the page table lock.
 

@@ -71,7 +71,7 @@ class Madvise:
         return True
 
     def _folio_maybe_mapped_shared(self, folio: Folio, ours: i64) -> bool:
-        """folio_maybe_mapped_shared(): another task maps it too, beside our own `ours` mappings.
+        """folio_maybe_mapped_shared() (include/linux/mm.h): another task maps it too, beside our own `ours` mappings.
 
         With CONFIG_MM_ID (6.15) the kernel knows, as long as no more than two tasks ever map it at a
         time; before, folio_likely_mapped_shared() goes by the first page.

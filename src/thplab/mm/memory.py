@@ -270,7 +270,7 @@ class Memory:
     # Unmapping
 
     def zap_page_range(self, vma: Vma, slot: i64, mask: int) -> None:
-        """zap_page_range_single(): of each VMA that has pages of `mask` in the slot."""
+        """zap_vma_range(): of each VMA that has pages of `mask` in the slot."""
         for part in in_pieces(vma, slot, mask):
             self.zap(vma, slot, part)
 

@@ -189,7 +189,7 @@ class Folio(Mapped):
         self.clear_flag(PG_LOCKED)
 
     def mapcount(self) -> i64:
-        """folio_mapcount(): the PMDs and the page table entries that map it or a page of it."""
+        """folio_mapcount() (include/linux/mm.h): the PMDs and the page table entries that map it or a page of it."""
         count: i64 = self.entire_mapcount + self.mapped.bit_count()
         for layer in self.more_mapped or ():
             count += layer.bit_count()

@@ -61,7 +61,7 @@ class Mprotect:
         return at
 
     def _split_huge_pmd(self, vma: Vma, slot: i64) -> None:
-        """vma_adjust_trans_huge(), change_pmd_range(): at a boundary, or of a part."""
+        """Part of change_pmd_range(): a part of a huge page; vma_adjust_trans_huge() does the same at a boundary."""
         lock = vma.mm.page_table_lock
         lock.lock()
         here = vma.slots[slot]

@@ -35,7 +35,7 @@ def piece_at(vma: Vma, page: i64) -> int:
 
 
 def vma_covers(vma: Vma, slot: i64) -> bool:
-    """thp_vma_suitable_order(): one VMA has all of the slot's 512 pages."""
+    """thp_vma_suitable_order() (include/linux/huge_mm.h): one VMA has all of the slot's 512 pages."""
     first = slot * HPAGE_PMD_NR
     pieces = vma.pieces
     if len(pieces) == 1:
@@ -90,7 +90,7 @@ def cut_vma(vma: Vma, first: i64, end: i64) -> None:
 
 
 def anon_vma_prepare(vma: Vma, slot: i64, mask: int) -> None:
-    """__anon_vma_prepare(): of each VMA that has a page of `mask`, as a write fault calls it.
+    """__anon_vma_prepare() (mm/rmap.c): of each VMA that has a page of `mask`, as a write fault calls it.
 
     It takes a neighbour's anon_vma if it can (find_mergeable_anon_vma()), so that the two can be merged
     later; the next one's before the previous one's, and none that a fork has copied.
