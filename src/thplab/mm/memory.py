@@ -271,6 +271,9 @@ class Memory:
 
     def zap_page_range(self, vma: Vma, slot: i64, mask: int) -> None:
         """zap_vma_range(): of each VMA that has pages of `mask` in the slot."""
+        if not vma.anon_vma.cut:
+            self.zap(vma, slot, mask)
+            return
         for part in in_pieces(vma, slot, mask):
             self.zap(vma, slot, part)
 

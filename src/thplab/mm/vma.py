@@ -37,14 +37,12 @@ def piece_at(vma: Vma, page: i64) -> int:
 def vma_covers(vma: Vma, slot: i64) -> bool:
     """thp_vma_suitable_order() (include/linux/huge_mm.h): one VMA has all of the slot's 512 pages."""
     first = slot * HPAGE_PMD_NR
-    pieces = vma.pieces
-    if len(pieces) == 1:
-        piece = pieces[0]
-    else:
-        at = piece_at(vma, first)
-        if at == len(pieces):
-            return False
-        piece = pieces[at]
+    if not vma.anon_vma.cut:
+        return first + HPAGE_PMD_NR <= vma.nr_pages
+    at = piece_at(vma, first)
+    if at == len(vma.pieces):
+        return False
+    piece = vma.pieces[at]
     return piece.first <= first and first + HPAGE_PMD_NR <= piece.end
 
 
