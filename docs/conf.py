@@ -47,7 +47,7 @@ html_copy_source = False
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
 
-ROOMS = ("compare", "cpu", "designs", "errors", "mm", "releases", "scenario")
+ROOMS = ("compare", "cpu", "designs", "errors", "kernel_version", "mm", "releases", "scenario")
 autoapi_dirs = [str(HERE.parent / "src" / "thplab")]
 autoapi_ignore = [
     f"*/thplab/{path.name}*"
