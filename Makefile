@@ -4,7 +4,7 @@
 #   PYTHON=python3.12   the Python to use (default: python3)
 #   COVERAGE=1          have the interpreted tests measure the branches of the model, and fail below the threshold
 #   PYTEST_ARGS="-k x"  passed on to pytest; a -m in it takes the place of the choice made here
-#   THPLAB_KERNELS=DIR  where kernels to boot are (default: ../shared/kernels)
+#   THPLAB_KERNELS=DIR  the folder of kernels to boot (default: ../shared/kernels)
 #   THPLAB_LINUX_SOURCE=DIR  an unpacked kernel source (linux-source-7.3), for make check-kernel-index
 #   THPLAB_REQUIRE_COMPILED=1  fail where the model cannot be compiled, instead of running it interpreted
 
@@ -35,7 +35,7 @@ STALE := rm -rf build src/thplab.egg-info
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## what each design does to huge pages on the other node
+demo: $(VENV)/.installed ## what Linux 6.12 and 7.3 do to huge pages on the other node
 	@$(BIN)/python tools/build_state.py --say
 	$(BIN)/thplab compare scenarios/cover-letter.toml
 
@@ -63,11 +63,11 @@ verify-vm-%:
 
 COMPILED_TESTS := $(QUICK)
 
-# The installed package. Without a compiler it is the source, which test-pure runs anyway.
+# Tests the installed package. Without a compiler that is the source, which test-pure tests anyway.
 test-compiled: $(VENV)/.installed $(VENV)/.test
 	@status=0; $(BIN)/python tools/build_state.py || status=$$?; \
 	if [ $$status -eq 3 ] && [ "$${THPLAB_REQUIRE_COMPILED:-}" != 1 ]; then \
-		echo "the compiled tests are left out"; \
+		echo "nothing is compiled here, so only the interpreted tests run"; \
 	elif [ $$status -ne 0 ]; then \
 		exit 1; \
 	else \
@@ -92,7 +92,7 @@ lint: $(VENV)/.installed $(VENV)/.lint $(VENV)/.test ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(PURE) $(BIN)/mypy
 
-format: $(VENV)/.lint ## have ruff put right what it can
+format: $(VENV)/.lint ## let ruff correct what it can
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
@@ -100,7 +100,7 @@ bench: $(VENV)/.installed $(VENV)/.bench ## speed and size, wanted beside reache
 	$(BIN)/python benchmarks/bench.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/explore.py
 
-bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench whose ratios must not be far off
+bench-check: $(VENV)/.installed $(VENV)/.bench ## a short bench, which fails if a ratio is far off
 	$(BIN)/python benchmarks/bench.py --check
 
 pages: $(VENV)/.test ## the parts of the documentation that repeat the source (tools/pages.py)
@@ -110,7 +110,7 @@ docs: $(VENV)/.docs ## the site, in docs/_build/html/
 	@$(PURE) $(BIN)/python -m sphinx -b html -d docs/_build/doctrees -W --keep-going -q docs docs/_build/html
 	@echo "the site begins at docs/_build/html/index.html"
 
-# A tree to look in: Debian's linux-source-7.3, unpacked. Without one there is nothing to do.
+# The tree is Debian's linux-source-7.3, unpacked. Without one there is nothing to do.
 check-kernel-index: $(VENV)/.installed ## look for the kernel functions of the index in THPLAB_LINUX_SOURCE
 	@status=0; $(PURE) $(BIN)/python tools/check_kernel_index.py || status=$$?; [ $$status -eq 3 ] || exit $$status
 
@@ -124,21 +124,21 @@ build: $(VENV)/.venv ## a compiled wheel in dist/, with all that the build says
 	$(STALE)
 	@ls -l dist
 
-clean: ## remove all that was made
+clean: ## remove all that make made
 	$(STALE) dist $(VENV) benchmarks/out .coverage .branches.json .mypy_cache .ruff_cache \
 		.pytest_cache .hypothesis .benchmarks docs/_build docs/python docs/library
 	find src tests benchmarks tools docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint $(VENV)/.bench ## all that a developer needs, in .venv/
 
-# Stamps: made again only when what they depend on has changed.
+# Stamps. make renews one only when what it depends on has changed.
 
 $(VENV)/.venv: tools/make_venv.py
 	@echo "== a virtual environment in $(VENV)/"
 	@$(PYTHON) tools/make_venv.py $(VENV)
 	@touch $@
 
-# Old build trees would leave deleted modules in the package.
+# An old build tree would bring deleted modules into the package.
 $(VENV)/.installed: $(VENV)/.venv $(PACKAGE)
 	@echo "== installing thplab (the first time, and compiling, takes a minute)"
 	@$(STALE)

@@ -108,7 +108,7 @@ def test_a_host_with_one_node_asked_for_two_refuses(new_kernel: Path, tmp_path: 
     in_guest(new_kernel, tmp_path, agent_in_shell("--work", GUEST_WORK), Host(nodes=(GIB,)))
     failure = work.read(work.failure, str)
     assert failure is not None
-    assert "it asks for 2 nodes, this host has 1" in failure
+    assert "it needs 2 nodes, this host has 1" in failure
 
 
 def test_the_host_backend_runs_within_its_cgroup_and_puts_all_back(

@@ -148,7 +148,7 @@ def test_a_release_that_apt_does_not_know_is_refused() -> None:
 
 def test_without_apt_the_missing_tool_is_named(no_programs: Path) -> None:
     del no_programs
-    with pytest.raises(InputError, match=r"is not installed \(Debian's package"):
+    with pytest.raises(InputError, match="is not installed; install Debian's package"):
         fetch_debian_kernel("6.12")
 
 

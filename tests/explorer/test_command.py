@@ -75,7 +75,7 @@ def test_a_design_of_ones_own_is_searched(
         (["explore", "add-offline", "--design", "nothing"], "design 'nothing' is not known"),
         (["explore", "--replay", "nonsense"], "it is damaged or cut short"),
         (["explore", "--checkpoint", "file"], "give one case"),
-        (["explore", "B06", "--checkpoint", "file", "--jobs", "2"], "leave one of the two out"),
+        (["explore", "B06", "--checkpoint", "file", "--jobs", "2"], "use one of the two"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_status_2(

@@ -80,5 +80,5 @@ def test_a_region_need_not_be_whole_huge_pages(tmp_path: Path) -> None:
 
 
 def test_hidden_page_frames_are_an_error_and_not_an_empty_region(tmp_path: Path) -> None:
-    with pytest.raises(PermissionError, match="root is needed"):
+    with pytest.raises(PermissionError, match="run as root"):
         census(tmp_path, {0: PRESENT}, {})

@@ -42,7 +42,7 @@ def complaint(text: str) -> str:
         ([{**FAR, "size": "0"}], "whole pages of 4K"),
         ([{**FAR, "size": "100T"}], "whole pages of 4K"),
         ([{**FAR, "region": "a.b"}], "cannot be the name of a region"),
-        ([{**FAR, "policy": {"mode": "bind", "nodes": [0]}}], "a node and a policy"),
+        ([{**FAR, "policy": {"mode": "bind", "nodes": [0]}}], "both node and policy"),
         ([FAR, FAR], 'step 2 (map): task "victim" has a region "far" already'),
         ([on("touch")], 'task "victim" has no region "far"; there are no regions'),
         ([FAR, on("touch", region="fra")], 'no region "fra"; did you mean "far"?'),
@@ -138,7 +138,7 @@ def test_unmapped_parts_are_inherited_by_a_child() -> None:
         ('"/victim" = {}', f'"{"/x" * 17}" = {{}}', "17 levels deep"),
         ('"/victim" = {}', f'"/{"x" * 65}" = {{}}', "is not a cgroup"),
         ("hog =", f"{'h' * 65} =", "too long"),
-        ("hog =", '"hog{0..1}" = {}\nhog1 =', "two of this name"),
+        ("hog =", '"hog{0..1}" = {}\nhog1 =', "the name occurs twice"),
         ("hog =", '"hog{0..9999}" = {}\n"pig{0..9999}" = {}\n"cow{0..9}" =', "more than 20000"),
         ("[tasks]", "[tasks]\nhog2 = 3", "expected a table, got a whole number"),
         ('"/victim" = {}', '"/victim" = { "memory.max" = 3 }', "no unit"),
@@ -215,4 +215,4 @@ def test_a_region_is_unmapped_in_a_bounded_number_of_places() -> None:
     steps = [on("unmap", offset=f"{number}M", length="4K") for number in range(128)]
     assert loads(scenario_text(FAR, *steps[:127]))
     more = on("unmap", offset="512K", length="4K")
-    assert "128 places already" in complaint(scenario_text(FAR, *steps, more))
+    assert "already has 128 unmapped parts" in complaint(scenario_text(FAR, *steps, more))

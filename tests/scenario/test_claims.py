@@ -78,7 +78,7 @@ def test_a_path_reads_one_figure_or_a_sum(path: str, value: int, after: Observat
     ("path", "reason"),
     [
         ("nodes[7].free", "there is no node 7"),
-        ("cgroups./gone.queue", "/gone was not there"),
+        ("cgroups./gone.queue", "/gone did not exist"),
         ("regions.hog.heap.huge", "its task had ended"),
         ("regions.hog*.heap.huge", "its task had ended"),
         ("vmstat.thp_splt_page", 'did you mean "thp_split_page"'),

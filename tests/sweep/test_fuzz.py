@@ -160,4 +160,4 @@ def test_a_scenario_that_brings_the_kernel_down_is_a_finding(
     monkeypatch.setattr("thplab.sweep.fuzz.reduce_scenario", lambda scenario, _failing: scenario)
     report = fuzz("bzImage", 6, 7, lambda _done: None)
     (finding,) = [finding for finding in report.findings if finding.number == 3]
-    assert finding.lines == ["the kernel did not get through: it panicked"]
+    assert finding.lines == ["the kernel failed: it panicked"]

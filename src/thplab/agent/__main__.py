@@ -33,7 +33,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """The agent's whole life. Returns its exit status."""
+    """Run the batch; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m thplab.agent", description=__doc__)
     parser.add_argument("--work", type=Path, required=True, metavar="DIRECTORY")
     parser.add_argument(
@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """A signal to end becomes an exception, so that everything is put back on the way out."""
+    """Turn a signal to end into an exception, so that the agent restores everything before it ends."""
     raise SystemExit(128 + number)
 
 
@@ -83,7 +83,7 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
 
 
 def _probe(work: WorkDirectory, base: Path) -> Release:
-    """Find out what kernel this is, and say so."""
+    """Find out what this kernel does, and write it to facts.json."""
     tunables = Tunables(work.journal.with_name("tunables-probe.json"))
     try:
         release, how = probe_release(base, tunables)
@@ -96,7 +96,7 @@ def _probe(work: WorkDirectory, base: Path) -> Release:
 
 
 def _mark(text: str) -> None:
-    """Put a line into the kernel's log, so that what it says can be told apart by scenario."""
+    """Write a line to the kernel's log, which shows later during which scenario the kernel complained."""
     with contextlib.suppress(OSError), Path("/dev/kmsg").open("w", encoding="utf-8") as log:
         log.write(f"thplab: {text}\n")
 

@@ -20,11 +20,11 @@ class Hierarchy:
     """Makes, fills and removes a scenario's cgroups.
 
     Attributes:
-        has_memory: whether there is a memory controller; cgroup_disable=memory leaves it out.
+        has_memory: whether there is a memory controller; with cgroup_disable=memory there is none.
 
     Args:
         base: the cgroup that stands for the scenario's "/": the real root in a guest, one of the
-            agent's own on a host. Its own limit, if any, is the caller's business.
+            agent's own on a host. The caller sets the limit of `base`, if it has one.
     """
 
     def __init__(self, base: Path) -> None:
@@ -38,11 +38,11 @@ class Hierarchy:
         return self.base / path.strip("/")
 
     def inode(self, path: str) -> int:
-        """The number by which the kernel's shrinker files call the cgroup."""
+        """The cgroup's inode number, by which the kernel's shrinker files name it."""
         return self.directory(path).stat().st_ino
 
     def exists(self, path: str) -> bool:
-        """Whether the cgroup is still there."""
+        """Whether the cgroup still exists."""
         return self.directory(path).is_dir()
 
     def make(self, cgroups: dict[str, CgroupSettings]) -> None:
@@ -81,7 +81,7 @@ class Hierarchy:
         """Write one of the cgroup's files.
 
         Raises:
-            OSError: the kernel refused.
+            OSError: the kernel refuses.
         """
         (self.directory(path) / file).write_text(value, encoding="ascii")
 
@@ -101,7 +101,7 @@ class Hierarchy:
         (directory / "cgroup.procs").write_text(str(pid), encoding="ascii")
 
     def rmdir(self, path: str) -> None:
-        """Remove a cgroup: it goes offline. Waits for tasks that are just ending.
+        """Remove a cgroup, which goes offline. Waits for tasks that are about to end.
 
         Raises:
             OSError: EBUSY: it has a task or a child.
@@ -111,7 +111,7 @@ class Hierarchy:
         self._made.remove(directory)
 
     def remove_all(self) -> None:
-        """Kill what is left in the cgroups that were made here, and remove them."""
+        """Kill the tasks left in the cgroups that make() made, and remove the cgroups."""
         for directory in reversed(self._made):
             if directory.is_dir():
                 _kill_all(directory)
@@ -126,7 +126,7 @@ def _kill_all(directory: Path) -> None:
 
 
 def _remove(directory: Path, *, wait_for_tasks: bool = True) -> None:
-    """rmdir(2), again while tasks are on their way out: `populated` falls after their last breath."""
+    """rmdir(2), repeated while tasks exit, because `populated` falls only after a task has ended."""
     give_up = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:

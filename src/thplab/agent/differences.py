@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What releases do differently beside the design of the queue: found out by small experiments."""
+"""Small experiments that find out what this kernel does, apart from the design of the queue."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ _FIRST = Part.parse("first page of each huge page")
 
 
 def probe_differences(base: Path, tunables: Tunables) -> dict[str, bool]:
-    """The fields of a Release that could be found out here.
+    """The fields of a Release that experiments can find out here.
 
     Args:
         base: the cgroup below which the probe may make its own.
-        tunables: by which huge pages are switched on.
+        tunables: switch huge pages on.
     """
     tunables.set(THP / "enabled", "always")
     found = {"splits_underused": (THP / "shrink_underused").exists()}
@@ -66,7 +66,7 @@ def _has_no_page_of_its_own(region: RegionFigures) -> bool:
 
 
 def _discard_and_touch_again() -> list[Step]:
-    """Whether a huge page fits in where base pages were, once all of them are given back."""
+    """Whether a huge page fits in the place of base pages after the task has given all of them back."""
     return [
         Map(task=_TASK, region=_REGION, size=_SIZE, thp="nohugepage"),
         Touch(task=_TASK, region=_REGION, part=_FIRST),
@@ -77,7 +77,7 @@ def _discard_and_touch_again() -> list[Step]:
 
 
 def _write_after_a_fork() -> list[Step]:
-    """Whether a page of a huge page that page table entries map is kept, once the child is gone."""
+    """Whether a write keeps a page of a huge page that page table entries map, after the child has ended."""
     return [
         Map(task=_TASK, region=_REGION, size=_SIZE, thp="hugepage"),
         Touch(task=_TASK, region=_REGION, part=_FIRST),
@@ -100,7 +100,7 @@ def _scan_an_mlocked_one() -> list[Step]:
 
 
 def _try(base: Path, tunables: Tunables, steps: list[Step]) -> RegionFigures | None:
-    """The task's region after the steps; None if one of them was refused."""
+    """The task's region after the steps; None if the kernel refused one of them."""
     hierarchy = Hierarchy(base)
     tasks = {_TASK: Task.start(_TASK, [], 1000)}
     try:

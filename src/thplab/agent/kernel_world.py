@@ -29,9 +29,9 @@ class KernelWorld:
     """The kernel that this process runs on; a thplab.scenario.worlds.KernelWorld.
 
     Args:
-        tasks: the scenario's tasks by name; forks are added.
+        tasks: the scenario's tasks by name; fork() adds to them.
         hierarchy: its cgroups.
-        tunables: what it sets.
+        tunables: set its tunables.
         observer: takes its observations.
 
     Attributes:
@@ -56,8 +56,8 @@ class KernelWorld:
         """Carry out one step.
 
         Returns:
-            What it did that an observation does not show. A step that the kernel refuses is such an
-            outcome too: the scenario goes on.
+            What it did that an observation does not show. If the kernel refuses the step, that is the
+            outcome, and the scenario goes on.
         """
         dead_before = {name for name, task in self._tasks.items() if not task.alive()}
         done = True
@@ -82,7 +82,7 @@ class KernelWorld:
         kind = str(step.__struct_config__.tag)
         return StepOutcome(step=index, do=kind, text="; ".join(texts), done=done)
 
-    # What thplab.scenario.worlds.KernelWorld promises.
+    # The methods of thplab.scenario.worlds.KernelWorld.
 
     def task(self, name: str) -> Task:
         """A living task."""
@@ -98,7 +98,7 @@ class KernelWorld:
         return [(region.address + offset, length) for offset, length in extent.ranges()]
 
     def call_each(self, step: RangeStep, function: str, *arguments: int) -> str:
-        """A function for each of the ranges."""
+        """Make the step's task call a function for each of the ranges."""
         task = self.task(step.task)
         for address, length in self.ranges(step):
             task.call(function, address, length, *arguments)
@@ -121,7 +121,7 @@ class KernelWorld:
         self._hierarchy.rmdir(cgroup)
 
     def set_tunable(self, row: Tunable, value: Value) -> None:
-        """A write that is undone after the scenario."""
+        """Write it; the agent restores the old value after the scenario."""
         path = Path(os.path.normpath(THP / row.file))
         if not path.is_file():
             raise NotOffered(f"this kernel has no tunable {row.file}")
@@ -139,7 +139,7 @@ class KernelWorld:
         return system_calls.move_pages(self.task(task).pid, addresses, node)
 
     def folios(self, step: RangeStep) -> list[int]:
-        """One address for each folio that the ranges have present."""
+        """An address of each folio that is present in the ranges."""
         found: list[int] = []
         with PagesOfTask(self.task(step.task).pid) as pages:
             for address, length in self.ranges(step):

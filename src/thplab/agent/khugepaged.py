@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Holding khugepaged still (mm/khugepaged.c).
+"""Holds khugepaged still (mm/khugepaged.c).
 
-Long sleeps alone do not do it. With no address space to scan, khugepaged sleeps without a timeout and
-makes a pass as soon as the first one registers; and it is stopped and started again, with a pass at
-the start, when huge pages are switched off and on. So an idle process is registered before all
-others whose address space is vast and all but empty: 8 huge pages are looked at in a pass, and there are
-half a million, so no pass ever gets to a scenario's tasks. One page at its far end is touched, for
-khugepaged passes over a VMA that never had a fault (no anon_vma; __thp_vma_allowable_orders()).
+Long sleeps alone are not enough. Without an address space to scan, khugepaged sleeps without a timeout,
+and makes a pass as soon as the first one registers. The kernel also stops and starts it, with a pass at
+the start, when a scenario switches huge pages off and on. So the agent registers an idle process before
+all others, whose address space is vast and almost empty. It has half a million huge-page-sized ranges,
+and a pass looks at 8 of them, so no pass ever reaches a scenario's tasks. The process touches one page at
+the far end, because khugepaged skips a VMA that never had a fault (no anon_vma;
+__thp_vma_allowable_orders()).
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _VAST = 1 << 40
 
 
 class Parking:
-    """Keeps khugepaged busy with nothing. Whoever restores the tunables wakes it.
+    """Keeps khugepaged busy with an idle process, until the agent restores the tunables.
 
     Args:
-        tunables: what is changed is noted there.
+        tunables: set its sleeps, and note the old values.
     """
 
     def __init__(self, tunables: Tunables) -> None:
@@ -40,7 +41,7 @@ class Parking:
         self._anchor: Task | None = None
 
     def park(self) -> None:
-        """Put khugepaged to sleep, and the vast process before all that will register."""
+        """Register the vast process first, and let khugepaged sleep."""
         self._tunables.set(THP / "enabled", "always")
         anchor = self._anchor = Task.start("anchor", [], -999)
         address, length = _map_vast(anchor)
@@ -52,14 +53,14 @@ class Parking:
         wait_until_khugepaged_sleeps()
 
     def end(self) -> None:
-        """Let the vast process go."""
+        """End the vast process."""
         if self._anchor is not None:
             self._anchor.kill()
             self._anchor = None
 
     @contextlib.contextmanager
     def lifted(self, lift: bool) -> Iterator[None]:
-        """For a scenario that has khugepaged awake: nothing stands in its way meanwhile."""
+        """Without the vast process within the context, if `lift`: for a scenario that has khugepaged awake."""
         if lift:
             self.end()
         try:
@@ -70,7 +71,7 @@ class Parking:
 
 
 def _map_vast(anchor: Task) -> tuple[int, int]:
-    """As much as a host with strict overcommit lets be mapped."""
+    """Map as much as a host with strict overcommit allows."""
     for size in (_VAST, _VAST >> 5):
         with contextlib.suppress(OSError):
             return anchor.map_nameless(size)
@@ -78,7 +79,7 @@ def _map_vast(anchor: Task) -> tuple[int, int]:
 
 
 def wait_until_khugepaged_sleeps(proc: Path = Path("/proc")) -> None:
-    """A tunable may have woken it for a pass."""
+    """Wait for the end of a pass, because a write to a tunable may have started one."""
     for process in proc.glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (process / "comm").read_text(encoding="ascii") == "khugepaged\n":

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Having kswapd at work on each node when a scenario begins, whatever ran before (mm/vmscan.c).
+"""Makes sure that kswapd works on each node when a scenario begins (mm/vmscan.c).
 
-kswapd gives a node up after 16 failures, as they come with an OOM kill there, until somebody reclaims
-something of it. With the multi-generational LRU it is kswapd alone that has memory.min and memory.low
-computed (lru_gen_age_node()): without it direct reclaim does not know of a new cgroup's protection.
+kswapd gives a node up after 16 failures, which an OOM kill there causes, until reclaim frees some of its
+memory. With the multi-generational LRU only kswapd computes memory.min and memory.low
+(lru_gen_age_node()): without it direct reclaim ignores the protection of a new cgroup.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _SIZE = 4 << 20
 
 
 def revive_kswapd(base: Path, nodes: Iterable[int]) -> None:
-    """Reclaim a little of each node, which takes no swap: pages that were given back lazily (MADV_FREE).
+    """Reclaim a little of each node: lazily freed pages (MADV_FREE), because their reclaim needs no swap.
 
-    A kernel without memory.reclaim (5.19), or without a memory controller, is left as it is.
+    It does nothing on a kernel without memory.reclaim (5.19) or without a memory controller.
 
     Args:
         base: the cgroup below which this may make its own.
@@ -46,7 +46,7 @@ def revive_kswapd(base: Path, nodes: Iterable[int]) -> None:
             task.call("madvise", *place, system_calls.MADV_NOHUGEPAGE)
             task.touch(*place, 1)
             task.call("madvise", *place, system_calls.MADV_FREE)
-            with contextlib.suppress(OSError):  # EAGAIN: less than that, which is enough
+            with contextlib.suppress(OSError):  # EAGAIN: it reclaimed less, which is enough
                 hierarchy.write(_CGROUP, "memory.reclaim", str(_SIZE // 2))
     finally:
         task.kill()

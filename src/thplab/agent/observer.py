@@ -25,8 +25,8 @@ __all__ = ["Observer"]
 
 
 class Observer:
-    """Observes one scenario. The counters begin at 0 when it is made, and so does the anonymous memory
-    of the nodes and of the root cgroup, where other processes have theirs.
+    """Observes one scenario. Counters are changes since it was made; so is the anonymous memory of the nodes
+    and of the root cgroup, because other processes have memory there too.
 
     Args:
         nodes: how many nodes the scenario's host has.
@@ -52,7 +52,7 @@ class Observer:
 
         Args:
             label: its name.
-            tasks: those whose regions are counted; the dead among them are left out.
+            tasks: those whose regions it counts, except the dead ones.
         """
         self._missing = {}
         fold_per_cpu_counters()
@@ -72,7 +72,7 @@ class Observer:
     def _mthp_changes(self) -> dict[str, dict[str, int | None]]:
         if not self._mthp:
             self._missing["mthp"] = (
-                "this kernel counts no sizes of huge pages (they came with 6.10)"
+                "this kernel does not count each size of huge pages (6.10 brought that)"
             )
         return {
             size: {
@@ -121,7 +121,7 @@ class Observer:
         reason = "this kernel has no memory controller"
         if self._hierarchy.has_memory:
             memory = read_memory_by_node(self._hierarchy.directory(path), self._nodes)
-            reason = "this kernel has no memory.numa_stat (it came with 5.11, and needs NUMA)"
+            reason = "this kernel has no memory.numa_stat (5.11 brought it; it needs NUMA)"
         for figure, name in (("anon", "anon"), ("huge", "anon_thp")):
             if memory is None:
                 self._missing[f"cgroups.{figure}"] = reason

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which design of the deferred split queue this kernel has: found out, never told by its version."""
+"""Finds out by experiment which design of the deferred split queue this kernel has, whatever its version."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ _FAR = 2
 
 
 class Verdict(NamedTuple):
-    """What was found.
+    """What the probe found.
 
     Attributes:
         design: the name of a design that ships with thplab, or :data:`UNKNOWN`.
-        how: by which evidence, in one sentence.
+        how: the evidence, in one sentence.
     """
 
     design: str
@@ -55,13 +55,13 @@ class Verdict(NamedTuple):
 
 
 def probe_release(base: Path, tunables: Tunables) -> tuple[Release, str]:
-    """What this kernel does, and by which evidence its design was told.
+    """What this kernel does, and the evidence for its design.
 
-    What no experiment can tell is as in other kernels of its number.
+    For what no experiment can show, the kernel's version decides.
 
     Args:
         base: the cgroup below which the probe may make its own.
-        tunables: by which it sets the THP tunables that it needs.
+        tunables: set the THP tunables that it needs.
     """
     verdict = probe_design(base, tunables)
     release = Release.of_version(os.uname().release, verdict.design)
@@ -69,19 +69,17 @@ def probe_release(base: Path, tunables: Tunables) -> tuple[Release, str]:
 
 
 def probe_design(base: Path, tunables: Tunables) -> Verdict:
-    """Find out the design: by behaviour where the kernel lets us look, else by its symbols.
+    """Find out the design: by behaviour if the kernel has the shrinker's count file, otherwise by its symbols.
 
     Args:
         base: the cgroup below which the probe may make its own.
-        tunables: by which it sets the THP tunables that it needs.
+        tunables: set the THP tunables that it needs.
     """
     shrinker = find_deferred_split_shrinker()
     if shrinker is None:
         return _by_symbols(why_no_shrinker_debugfs())
     if len(online_nodes()) < 2:
-        return _by_symbols(
-            "this host has one node, where a queue that is blind to nodes looks the same"
-        )
+        return _by_symbols("with one node, a queue that is blind to nodes looks the same")
     hierarchy = Hierarchy(base)
     tasks: dict[str, Task] = {}
     try:
@@ -123,7 +121,7 @@ def _by_behaviour(
         return Verdict(
             "split_queue_reparented", f"{how}; the parent inherits an offline cgroup's queue"
         )
-    return Verdict("split_queue", f"{how}; nobody inherits an offline cgroup's queue")
+    return Verdict("split_queue", f"{how}; no cgroup inherits an offline one's queue")
 
 
 def _queue_huge_pages(region: str, node: int, count: int) -> list[Step]:
@@ -136,7 +134,7 @@ def _queue_huge_pages(region: str, node: int, count: int) -> list[Step]:
 
 
 def _by_symbols(reason: str, proc: Path = Path("/proc")) -> Verdict:
-    """By the functions in /proc/kallsyms that only one design has."""
+    """Decide by the functions in /proc/kallsyms that only one design has."""
     try:
         text = (proc / "kallsyms").read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
@@ -149,4 +147,4 @@ def _by_symbols(reason: str, proc: Path = Path("/proc")) -> Verdict:
         return Verdict("split_queue_reparented", how)
     if "deferred_split_scan" in names:
         return Verdict("split_queue", how)
-    return Verdict(UNKNOWN, f"{how}: none of them is known")
+    return Verdict(UNKNOWN, f"{how}: no design has them")

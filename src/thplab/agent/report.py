@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the agent leaves in its work directory, each file written whole or not at all."""
+"""The files that the agent writes to its work directory, each whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _T = TypeVar("_T")
 
 
 class KernelFacts(msgspec.Struct, kw_only=True):
-    """What the agent found out about the kernel it runs on."""
+    """What the agent found out about the kernel that it runs on."""
 
     kernel: str
     """uname -r."""
     release: Release
     how: str
-    """By which evidence the design was told."""
+    """The evidence for the design."""
     nodes: int
 
 
 class WorkDirectory:
-    """The directory by which the agent and whoever started it talk.
+    """The directory through which the agent talks with the process that started it.
 
     Args:
-        path: it exists already; in a guest it is the one writable directory of the host.
+        path: an existing directory; in a guest, the only directory of the host that it can write to.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,11 +44,11 @@ class WorkDirectory:
         self.done = path / "done"
 
     def marks(self) -> int:
-        """How many files the agent has left here: it grows while the agent gets on."""
+        """How many files the agent has written here, which shows its progress."""
         return sum(1 for _ in self.path.iterdir())
 
     def run(self, index: int) -> Path:
-        """The file of the Run of the scenario with this place in the batch."""
+        """The file for the Run of the scenario at this place in the batch."""
         return self.path / f"run-{index:04}.json"
 
     def write(self, path: Path, value: object) -> None:
@@ -61,7 +61,7 @@ class WorkDirectory:
         draft.replace(path)
 
     def read(self, path: Path, kind: type[_T]) -> _T | None:
-        """Read a file, or None if it was never written."""
+        """Read a file; None if it does not exist."""
         try:
             return msgspec.json.decode(path.read_bytes(), type=kind, dec_hook=decode_hook)
         except FileNotFoundError:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""One scenario from its first step to the last, and the cleaning up after it."""
+"""Runs one scenario from its first step to the last, and cleans up after it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _SLEEP = "khugepaged/scan_sleep_millisecs"
 
 
 def stay_on_first_node() -> None:
-    """Run, and have the tasks run, on the CPUs of node 0: there a policy of "local" puts memory.
+    """Run this process and its tasks on the CPUs of node 0, so that the policy "local" takes memory there.
 
-    The agent is also the last that the OOM killer takes, tasks that ask for -1000 aside.
+    Also make the agent the OOM killer's last choice, except for tasks with an oom_score_adj of -1000.
     """
     cpus = cpus_of_node(online_nodes()[0])
     if cpus:
@@ -44,8 +44,8 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
     Args:
         scenario: what happens.
         base: the cgroup that stands for "/".
-        release: what this kernel was found to do.
-        journal: where tunables are noted before they are changed.
+        release: what the probe found that this kernel does.
+        journal: the file for the old values of tunables.
 
     Raises:
         InputError: this host cannot carry the scenario out.
@@ -53,7 +53,7 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
     nodes = len(scenario.host.nodes)
     if len(online_nodes()) < nodes:
         raise InputError(
-            f"{scenario.name}: it asks for {nodes} nodes, this host has {len(online_nodes())}; "
+            f"{scenario.name}: it needs {nodes} nodes, this host has {len(online_nodes())}; "
             "a virtual machine has as many as the scenario says"
         )
     tunables = Tunables(journal)
@@ -98,11 +98,11 @@ def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task
 
 
 def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:
-    """Set what the scenario's host has; what this kernel lacks is told."""
+    """Set the tunables of the scenario's host; return a note for each that this kernel lacks."""
     notes = []
     for row, value in settings.items():
         if row.ours or (row.file == _SLEEP and not settings[AWAKE]):
-            continue  # khugepaged is parked otherwise, from the agent's start to its end
+            continue  # from the agent's start to its end, Parking sets these
         try:
             tunables.set(THP / row.file, row.text(value))
         except FileNotFoundError:
@@ -113,6 +113,6 @@ def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:
 
 
 def _compact_memory() -> None:
-    """Have free memory in huge pages, as far as it can be, whatever ran before."""
+    """Compact free memory into huge pages, as far as possible, whatever ran before."""
     with contextlib.suppress(OSError):
         Path("/proc/sys/vm/compact_memory").write_text("1", encoding="ascii")

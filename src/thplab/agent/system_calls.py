@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The system calls that Python does not offer: those of the C library by name, policies, migration, prctl.
+"""System calls that Python does not offer: functions of the C library, policies, migration, prctl.
 
 Each raises OSError with the kernel's errno. Addresses and lengths are bytes.
 """
@@ -35,7 +35,7 @@ _MAP_PRIVATE_ANONYMOUS = 0x22
 _MAP_NORESERVE = 0x4000
 _MAP_FIXED_NOREPLACE = 0x100000
 MAP_REGION = _MAP_PRIVATE_ANONYMOUS | _MAP_NORESERVE | _MAP_FIXED_NOREPLACE
-"""Private anonymous memory at exactly the address that is asked for, which must be free."""
+"""Private anonymous memory at exactly the given address, which must be free."""
 
 _MPOL_MF_MOVE = 2
 _PR_SET_PDEATHSIG = 1
@@ -68,7 +68,7 @@ def _number(index: int) -> ctypes.c_long:
 
 
 def call(name: str, *arguments: int) -> int:
-    """A function of the C library that takes numbers and returns one, -1 with errno where it fails."""
+    """Call a function of the C library that takes numbers and returns one, or -1 and errno if it fails."""
     function = getattr(_libc, name)
     function.restype = ctypes.c_long
     return _check(function(*(ctypes.c_long(argument) for argument in arguments)))
@@ -104,7 +104,7 @@ def set_mempolicy(mode: int, node_mask: int) -> None:
 
 
 def move_pages(pid: int, addresses: list[int], node: int) -> list[int]:
-    """move_pages(2) of another task's pages, those that only it maps.
+    """move_pages(2) of another task's pages, if no other task maps them.
 
     Returns:
         For each address the node where the page now is, or a negative errno.
@@ -128,10 +128,10 @@ def move_pages(pid: int, addresses: list[int], node: int) -> list[int]:
 
 
 def disable_thp(disabled: bool) -> None:
-    """prctl(PR_SET_THP_DISABLE): this process and the children it forks get no huge page at all."""
+    """prctl(PR_SET_THP_DISABLE): this process and the children that it forks get no huge pages."""
     _check(_libc.prctl(_PR_SET_THP_DISABLE, ctypes.c_ulong(disabled), 0, 0, 0))
 
 
 def die_with_parent() -> None:
-    """prctl(PR_SET_PDEATHSIG): the calling process is killed when its parent ends."""
+    """prctl(PR_SET_PDEATHSIG): the kernel kills the calling process when its parent ends."""
     _check(_libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(_SIGKILL), 0, 0, 0))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A task as the agent sees it: a process to command, and the regions that it has mapped."""
+"""A task as the agent sees it: a process that it commands, and the regions that the process has mapped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Region", "Task"]
 _TOP = 0x5000_0000_0000
 _GAP = 1 << 30
 _UNIT = 840 * (2 << 20)
-"""A multiple of 1 to 8 huge pages: interleaving goes by the address, and so begins with its first node."""
+"""A multiple of 1 to 8 huge pages, so that interleaving, which depends on the address, begins with its first node."""
 
 
 class Region:
@@ -41,7 +41,7 @@ class Task:
         name: the task's name in the scenario.
         pid: its process id.
         regions: by name.
-        ended: it was told to end.
+        ended: the agent has ended it.
     """
 
     def __init__(self, name: str, pid: int, channel: socket.socket) -> None:
@@ -59,7 +59,7 @@ class Task:
 
         Args:
             name: for messages.
-            others: the tasks there are already, whose channels the child must not hold open.
+            others: the existing tasks, whose channels the child must not hold open.
             oom_score_adj: -1000 to 1000, /proc/PID/oom_score_adj.
         """
         ours, theirs = socket.socketpair()
@@ -73,18 +73,18 @@ class Task:
         theirs.close()
         return cls(name, pid, ours)
 
-    # Each of these has the task do one thing and waits until it is done.
+    # Each of these makes the task do one thing, and waits until it is done.
     #
     # Raises:
     #     OSError: the kernel refused, with its errno.
-    #     TaskIsDead: the task was killed meanwhile.
+    #     TaskIsDead: the task was killed before it was done.
 
     def call(self, function: str, *arguments: int) -> int:
         """A function of the C library, with numbers."""
         return self._command(Operation.CALL, *arguments, name=function)
 
     def touch(self, address: int, length: int, value: int) -> None:
-        """Write `value` to the first byte of each base page, upwards."""
+        """Write `value` to the first byte of each base page, in ascending order."""
         self._command(Operation.TOUCH, address, length, value)
 
     def mbind(self, address: int, length: int, policy: Policy) -> None:
@@ -128,7 +128,7 @@ class Task:
         socket.send_fds(self._channel, [b"f"], [theirs.fileno()])
         theirs.close()
         self._receive()
-        hello = ours.recv(REPLY.size, socket.MSG_WAITALL)  # the child tells its own process id
+        hello = ours.recv(REPLY.size, socket.MSG_WAITALL)  # the child sends its process id
         if len(hello) < REPLY.size:
             raise TaskIsDead(name)
         pid, _ = REPLY.unpack(hello)
@@ -140,7 +140,7 @@ class Task:
         return child
 
     def map_region(self, name: str, size: int) -> tuple[int, int]:
-        """Map private anonymous memory for a region: its address and length; nothing is touched."""
+        """Map private anonymous memory for a region, without a fault; return its address and length."""
         address, length = self.map_nameless(size)
         self.regions[name] = Region(address, length)
         return address, length
@@ -148,8 +148,8 @@ class Task:
     def map_nameless(self, size: int) -> tuple[int, int]:
         """Map memory that is no region.
 
-        Below all others, as mmap(2) places it: khugepaged goes through them by address. The gap keeps
-        neighbours from becoming one VMA.
+        It lies below all others, where mmap(2) would place it, because khugepaged scans in the order of
+        addresses. The gap keeps neighbours from becoming one VMA.
         """
         address = (self._lowest - _GAP - size) // _UNIT * _UNIT
         protection, flags = system_calls.PROT_READ_WRITE, system_calls.MAP_REGION
@@ -162,15 +162,15 @@ class Task:
         return self._pidfd != -1 and not select.select([self._pidfd], [], [], 0)[0]
 
     def wait(self) -> None:
-        """Return when the process has ended and given its memory back."""
+        """Wait until the process has ended and the kernel has freed its memory."""
         if self._pidfd == -1:
             return
         select.select([self._pidfd], [], [])
-        with contextlib.suppress(ChildProcessError):  # a task's child: that task's own business
+        with contextlib.suppress(ChildProcessError):  # not our child but a task's, which reaps it
             os.waitpid(self.pid, 0)
 
     def end(self) -> None:
-        """Have the task end by itself, and wait for it."""
+        """Make the task exit, and wait for it."""
         self.ended = True
         with contextlib.suppress(TaskIsDead):
             self._send(Operation.EXIT)
@@ -185,7 +185,7 @@ class Task:
         self.close()
 
     def close(self) -> None:
-        """Let go of the channel to a task; from then on it counts as dead."""
+        """Close the channel to the task, which then counts as dead."""
         if self._pidfd != -1:
             self._channel.close()
             os.close(self._pidfd)
@@ -193,5 +193,5 @@ class Task:
 
 
 def _policy_words(policy: Policy) -> tuple[int, int]:
-    """A policy as mbind(2) takes it: the mode, and the mask of its nodes."""
+    """A policy in the form of mbind(2): the mode, and the mask of its nodes."""
     return system_calls.policy_mode(policy.mode), sum(1 << node for node in policy.nodes)

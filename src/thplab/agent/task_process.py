@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Inside a task: a loop that does one system call at a time, as the agent commands.
+"""Inside a task: a loop that makes one system call at a time, as the agent commands.
 
-The task is a Python process, so it must not disturb what is measured: it allocates next to
+The task is a Python process, and it must not disturb the measurement: it allocates almost
 nothing while it runs, and its interpreter's own memory never becomes a huge page.
 """
 
@@ -30,7 +30,7 @@ _CHUNK = 1024 * PAGE_SIZE
 
 
 class Operation:
-    """What a task can be told to do; the numbers of :data:`COMMAND`."""
+    """What the agent can command; the numbers of :data:`COMMAND`."""
 
     CALL = 1
     MBIND = 2
@@ -45,7 +45,7 @@ def become_task(channel: socket.socket) -> None:
     system_calls.die_with_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a task's children
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # a task does not wait for its children
     gc.disable()
     _keep_interpreter_out_of_huge_pages()
     system_calls.disable_thp(False)
@@ -68,7 +68,7 @@ def _keep_interpreter_out_of_huge_pages() -> None:
         start, end = (int(address, 16) for address in addresses.split("-"))
         try:
             system_calls.call("madvise", start, end - start, system_calls.MADV_NOHUGEPAGE)
-        except OSError:  # a special mapping, which no huge page ever backs
+        except OSError:  # a special mapping, which never has huge pages
             continue
 
 
@@ -105,7 +105,7 @@ def _perform(operation: int, name: str, arguments: list[int]) -> int:
 
 
 def _touch(address: int, length: int, value: int) -> None:
-    """Write `value` to the first byte of each base page of the range, upwards."""
+    """Write `value` to the first byte of each base page of the range, in ascending order."""
     for start in range(address, address + length, _CHUNK):
         size = min(_CHUNK, address + length - start)
         memory = memoryview((ctypes.c_ubyte * size).from_address(start)).cast("B")
@@ -113,12 +113,12 @@ def _touch(address: int, length: int, value: int) -> None:
 
 
 def _fork(channel: socket.socket) -> socket.socket:
-    """fork(2). The child answers on a channel of its own, which the agent sends along.
+    """fork(2). The child answers on a channel of its own, which the agent sends with the command.
 
-    It outlives its parent; when the agent is gone, it reads the end of the channel and ends.
+    The child may outlive its parent; when the agent ends, it reads the end of the channel and exits.
 
     Returns:
-        The channel of whichever process returns.
+        The channel of the process in which it returns.
     """
     _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
     if os.fork():

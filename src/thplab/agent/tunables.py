@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernel tunables that a scenario sets, and that get their old values back.
+"""Sets kernel tunables for a scenario, and restores their old values.
 
-The old values are also written to a journal before anything is changed: whoever finds an agent
-dead (killed, say) can still restore them.
+It also writes the old values to a journal before each change, so that thplab can restore them even
+after the agent was killed.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _CHOSEN = re.compile(r"\[(.+?)\]")
 
 
 def _read(path: Path) -> str:
-    """The value of a tunable: the chosen word where the file lists all of them."""
+    """The value of a tunable: the word in brackets if the file lists all words."""
     text = path.read_text(encoding="ascii").strip()
     chosen = _CHOSEN.search(text)
     return chosen[1] if chosen else text
 
 
 class Tunables:
-    """Sets tunables, remembering what each was.
+    """Sets tunables, and remembers the old value of each.
 
     Args:
         journal: a file for the old values, or None.
@@ -42,7 +42,7 @@ class Tunables:
 
         Raises:
             FileNotFoundError: this kernel does not have it.
-            OSError: the kernel refused the value.
+            OSError: the kernel refuses the value.
         """
         before = _read(path)
         if before == str(value):
@@ -60,7 +60,7 @@ class Tunables:
         draft.replace(self._journal)
 
     def restore(self) -> None:
-        """Give every tunable the value that it had, the last one set first."""
+        """Restore every tunable, in the reverse order of the writes."""
         for path, value in reversed(self._before.items()):
             with contextlib.suppress(FileNotFoundError):
                 Path(path).write_text(value, encoding="ascii")
@@ -70,10 +70,10 @@ class Tunables:
 
 
 def restore_from_journal(journal: Path) -> list[str]:
-    """Restore what an agent that died left changed.
+    """Restore the tunables that a killed agent left changed.
 
     Returns:
-        The tunables that were restored.
+        The restored ones.
     """
     try:
         before = msgspec.json.decode(journal.read_bytes(), type=dict[str, str])

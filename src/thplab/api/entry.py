@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What `import thplab` offers: scenarios compared and run, cases explored, bugs found again."""
+"""What `import thplab` offers: compare and run scenarios, explore cases, find bugs again."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def compare(
     designs: Sequence[Design] = (),
     kernels: Sequence[str] = (),
 ) -> Result:
-    """A scenario as several releases, on several designs, on real kernels, side by side.
+    """Run a scenario as several releases, on several designs, on real kernels, and compare the runs.
 
     Args:
         scenario: the name of one of the library, a file, or a Scenario.
-        releases: by name; by default 6.12 and 7.3. "all" is each that thplab knows.
-        designs: for developers: names, "file.py:Class", or classes, in place of the releases' own.
+        releases: by name; by default 6.12 and 7.3. "all" stands for all that thplab knows.
+        designs: for developers: names, "file.py:Class", or classes, instead of the releases' own.
         kernels: images to boot, or "debian:6.12".
 
     Raises:
-        InputError, ScenarioError, DesignError: what would be right is in the message.
+        InputError, ScenarioError, DesignError: the message says what would be right.
     """
     found = _scenario(scenario)
     runs = model_runs(found, releases, designs)
@@ -54,7 +54,7 @@ def run(
     design: Design = "",
     kernel: str = "",
 ) -> RunResult:
-    """A scenario once: as a release (the newest by default), on a design, or on a real kernel."""
+    """Run a scenario once: as a release (by default the newest), on a design, or on a real kernel."""
     found = _scenario(scenario)
     if kernel:
         return RunResult(found, [_on_kernel(found, kernel)])
@@ -89,11 +89,11 @@ def explore(
     Args:
         case: a standard case (`thplab explore --list`), or a bug: "B06", "B06-fixed".
         design: a name, "file.py:Class", or a class; by default that of the newest release.
-        bound: up to so many preemptions (exhaustive).
+        bound: at most this many preemptions (exhaustive).
         strategy: "exhaustive", "random" or "pct".
         executions, seconds: stop there; 0 is no limit.
         seed: of the random strategies.
-        jobs: processes that share the work (exhaustive).
+        jobs: the number of processes that share the work (exhaustive).
 
     Raises:
         InputError: there is no such case, or the package greenlet is missing.
@@ -114,7 +114,7 @@ def explore(
 
 
 def bugs(*numbers: str) -> dict[str, CaseVerdict]:
-    """Find the historical bugs again; by number, the verdict on the code that has the bug.
+    """Find the historical bugs again; return, by number, the verdict on the code with the bug.
 
     Args:
         numbers: "B06"; none: all of them.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A machine of the model to play with: each step of the language is a method.
+"""A machine of the model for interactive use: each step of the language is a method.
 
 with thplab.Machine(nodes=["1G", "1G"], release="7.3") as m:
     heap = m.task("worker", cgroup="/job").mmap("heap", "16M", node=1)
@@ -7,9 +7,9 @@ with thplab.Machine(nodes=["1G", "1G"], release="7.3") as m:
     heap.discard("upper half of each huge page")
     m.observe()["cgroups./job[1].queue"]        # 8
 
-The methods are the step files, so a new step is here at once: those about a region are methods of a
-Region, those about a task of a Task, the rest of the Machine. They take what a scenario file has, and refuse
-what the loader would refuse.
+The methods come from the step files, so a new step needs nothing here. Steps on a region are methods of a
+Region, steps on a task of a Task, the others of the Machine. They take the values of a scenario file, and
+refuse what the loader would refuse.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ class Machine:
 
     Args:
         nodes: the memory of each, "1G".
-        release: what it does as, by name.
-        design: a design of the queue in place of the release's: a name, "file.py:Class", or a class.
-        host: more of `[host]` as a scenario file has it: distances, memcg, thp.
+        release: the name of the release that it stands for.
+        design: a design of the queue instead of the release's: a name, "file.py:Class", or a class.
+        host: other keys of `[host]` as in a scenario file: distances, memcg, thp.
 
     Attributes:
-        model: the machine of the model itself (thplab.mm.machine.Machine), for who wants to look inside.
+        model: the machine of the model itself (thplab.mm.machine.Machine), for a look inside.
 
     Raises:
-        ScenarioError, InputError, DesignError: what would be right is in the message.
+        ScenarioError, InputError, DesignError: the message says what would be right.
     """
 
     def __init__(
@@ -98,16 +98,16 @@ class Machine:
         self.close()
 
     def close(self) -> None:
-        """Give the model's memory back. A `with` statement does it at its end."""
+        """Free the model's memory. A `with` statement does so at its end."""
         self.model.teardown()
 
     @property
     def warnings(self) -> list[str]:
-        """What the kernel complained about so far, each text once."""
+        """The complaints of the kernel so far, each text once."""
         return [*self.model.log, *self._bugs]
 
     def cgroup(self, path: str, settings: Mapping[str, object] | None = None) -> str:
-        """Make a cgroup, and its parents where they are missing.
+        """Make a cgroup, and its missing parents.
 
         Args:
             path: "/jobs/one".
@@ -119,7 +119,7 @@ class Machine:
         where = f"cgroup {quoted(path)}"
         check_cgroup_path(path, where)
         if path in self._declared.cgroups:
-            raise ScenarioError("it is there already", "use the set() method", where)
+            raise ScenarioError("the cgroup exists already", "use the set() method", where)
         parent = path.rpartition("/")[0]
         if parent and parent not in self._declared.cgroups:
             self.cgroup(parent)
@@ -136,7 +136,7 @@ class Machine:
         oom_score_adj: int = 0,
         policy: Mapping[str, object] | None = None,
     ) -> Task:
-        """Start a process; its cgroup is made if it is not there."""
+        """Start a process; make its cgroup if it does not exist."""
         where = f"task {quoted(name)}"
         check_name(name, "task", where)
         if name in self._declared.tasks or name in self._declared.ended:
@@ -154,7 +154,7 @@ class Machine:
         return Task(self, name)
 
     def observe(self, label: str = "") -> Seen:
-        """Take an observation; figures by the paths that claims use."""
+        """Take an observation, whose figures have the paths that claims use."""
         label = label or f"observation-{len(self._declared.observations) + 1}"
         self.step("observe", label=label)
         return Seen(label, self._world.observations[-1])
@@ -166,7 +166,7 @@ class Machine:
             What it did that an observation does not show, or "".
 
         Raises:
-            ScenarioError: it cannot be carried out, and nothing has changed.
+            ScenarioError: it is impossible, and nothing has changed.
             KernelBug: a kernel would have stopped here.
         """
         step = make_step(do, **fields)
@@ -201,7 +201,7 @@ class Task:
         self.name = name
 
     def mmap(self, region: str, size: str, **fields: object) -> Region:
-        """The step `map`: private anonymous memory, not touched yet. `node`, `policy` and `thp` as there."""
+        """The step `map`: private anonymous memory, not touched yet. It takes `node`, `policy` and `thp`."""
         self._machine.step("map", task=self.name, region=region, size=size, **fields)
         return Region(self._machine, self.name, region)
 
@@ -211,7 +211,7 @@ class Task:
         return Task(self._machine, child)
 
     def region(self, name: str) -> Region:
-        """One of its regions, as a fork has them from its parent."""
+        """One of its regions by name, also one that a fork copied from its parent."""
         self._machine._declared.where = f"task {quoted(self.name)}"
         self._machine._declared.region(self.name, name)
         return Region(self._machine, self.name, name)
@@ -227,7 +227,7 @@ class Task:
 
 
 class Region:
-    """A region of a task's memory. The first argument of its steps may be the part."""
+    """A region of a task's memory. The first argument of its methods may be the part."""
 
     def __init__(self, machine: Machine, task: str, name: str) -> None:
         self._machine = machine
@@ -265,5 +265,5 @@ def _method(
 
 
 def _positional(name: str) -> tuple[str, ...]:
-    """The fields that may be given without their names."""
+    """The fields that are positional arguments of a step's method."""
     return ("part",) if name in _OF_REGION else ()

@@ -40,7 +40,7 @@ class Seen:
     """One observation of one run: `seen["regions.victim.far[1].huge"]`.
 
     Attributes:
-        observation: it as data; None if it was not taken.
+        observation: the data; None if the run did not take it.
     """
 
     def __init__(self, label: str, observation: Observation | None) -> None:
@@ -77,11 +77,11 @@ class Result:
     """Runs of one scenario, side by side.
 
     Args:
-        scenario: what was run.
+        scenario: what all of them ran.
         runs: a column each.
 
     Attributes:
-        comparison: the same as data, figure by figure.
+        comparison: the data, figure by figure.
     """
 
     def __init__(self, scenario: Scenario, runs: Sequence[Run]) -> None:
@@ -91,7 +91,7 @@ class Result:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Short names of the columns: the release where it tells them apart, else the whole title."""
+        """Short names of the columns: the releases if they are distinct, otherwise the whole titles."""
         releases = [run.title.split(" ")[0] for run in self.runs]
         if len(set(releases)) == len(releases):
             return tuple(releases)
@@ -99,12 +99,12 @@ class Result:
 
     @property
     def ok(self) -> bool:
-        """Whether every claim held, and nothing complained."""
+        """Whether every claim held, and no column complained."""
         return not self.comparison.broken
 
     @property
     def warnings(self) -> dict[str, list[str]]:
-        """What each column complained about."""
+        """The complaints of each column."""
         return {name: list(run.warnings) for name, run in zip(self.columns, self.runs, strict=True)}
 
     @property

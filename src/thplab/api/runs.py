@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 _T = TypeVar("_T")
 
 DEFAULT_RELEASES = ("6.12", "7.3")
-"""Before and after the change that the laboratory is about."""
+"""Before and after the change of the deferred split queue to list_lru."""
 
 
 def model_runs(
@@ -32,14 +32,14 @@ def model_runs(
     default: Sequence[str] = DEFAULT_RELEASES,
     watched: Callable[[str], AbstractContextManager[Progress | None]] | None = None,
 ) -> list[Run]:
-    """Run the scenario on the model: as each release, on each design; as the default if none is named.
+    """Run the scenario on the model, as each release and on each design.
 
     Args:
         scenario: what happens.
         releases: by name, or "all"; or a Release.
-        wanted: designs that take the place of the releases' own; "all" is each that is installed.
-        default: the releases where neither is given.
-        watched: makes what is called with each step of a run, given its title.
+        wanted: designs that replace the releases' own; "all" stands for all that are installed.
+        default: the releases if both are empty.
+        watched: takes the title of a run, and returns the function that the run calls at each step.
 
     Raises:
         InputError: there is no such release or design, or the release cannot have the design.
@@ -67,7 +67,7 @@ def model_runs(
 
 
 def model_beside(scenario: Scenario, kernel: Run, runs: Sequence[Run]) -> list[Run]:
-    """The model of a kernel's own release, unless one of the runs is that already, or nobody can tell."""
+    """The model of a kernel's own release, unless one of the runs is that already, or the design is unknown."""
     known = kernel.release.design in designs.names()
     if not known or any(run.release == kernel.release for run in runs if run.backend == "model"):
         return []
@@ -75,7 +75,7 @@ def model_beside(scenario: Scenario, kernel: Run, runs: Sequence[Run]) -> list[R
 
 
 def _each_once(names: Sequence[_T], every: Sequence[str]) -> list[_T | str]:
-    """The names, each once; "all" is every one that there is."""
+    """The names, each once; "all" stands for all of `every`."""
     chosen: dict[_T | str, None] = {}
     for name in names:
         chosen.update(dict.fromkeys(every if name == "all" else [name]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How the agent is started: with this Python, and this thplab."""
+"""The command that starts the agent, with this Python and this thplab."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's own kernels: fetched and unpacked by apt's tools into the user's cache, not installed."""
+"""Debian's own kernels: apt's tools download them, and thplab unpacks them into the user's cache."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def fetch_debian_kernel(release: str) -> Path:
         release: "6.12".
 
     Returns:
-        boot/vmlinuz-... in a directory of the cache; what is there already is not fetched again.
+        boot/vmlinuz-... in a directory of the cache, which keeps it for the next time.
 
     Raises:
-        InputError: apt knows no such package, or one of its tools is missing or failed.
+        InputError: apt knows no such package, or a tool is missing or failed.
     """
     if not _RELEASE.fullmatch(release):
         raise InputError(f"debian:{release}: a release has two numbers, as in debian:6.12")
@@ -48,7 +48,7 @@ def fetch_debian_kernel(release: str) -> Path:
         )
     except InputError:
         unpacked = sorted(cache.glob(f"linux-image-{release}.*/boot/vmlinuz-*"))
-        if unpacked:  # no apt here, or it has been cleaned; an earlier one is as good
+        if unpacked:  # apt is missing or its lists are empty: what the cache has will do
             return unpacked[-1]
         raise
     directory = cache / package
@@ -90,7 +90,7 @@ def _fetch(package: str, directory: Path) -> None:
         _image_in(tree)
         try:
             tree.rename(directory)
-        except OSError:  # another run was faster
+        except OSError:  # another run unpacked it first
             if not directory.is_dir():
                 raise
 
@@ -107,8 +107,8 @@ def _tool(name: str) -> str:
     path = find_program(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
         raise InputError(
-            f"{name} is not installed (Debian's package {_TOOLS[name]}); "
-            "a kernel can also be given as an image file"
+            f"{name} is not installed; install Debian's package {_TOOLS[name]}, "
+            "or give the kernel as an image file"
         )
     return path
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What is needed, whether it is here, and how to get it: a line for each thing."""
+"""What thplab needs, whether this machine has it, and how to get it: a line for each thing."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Finding(NamedTuple):
 
     Attributes:
         thing: what.
-        use: for what: "model", "--kernel", or "--on host".
-        state: "good", "missing", or "slower": it works without, but slower or with less to see.
-        found: what was found.
-        remedy: how to get it, "" where it is good.
+        use: what needs it: "model", "--kernel", or "--on host".
+        state: "good", "missing", or "slower": thplab works without it, but slower or with fewer figures.
+        found: what this machine has.
+        remedy: how to get it; "" if the state is good.
     """
 
     thing: str
@@ -44,7 +44,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> Iterator[Finding]:
-    """Look at each thing in turn; trying KVM takes some seconds."""
+    """Examine each thing in turn; the trial of KVM takes some seconds."""
     checks: tuple[Callable[[], Finding], ...] = (
         _python_build,
         _qemu,
@@ -92,7 +92,7 @@ def _vng() -> Finding:
 
 
 def _file() -> Finding:
-    """Vng reads the release of an image by one of the two."""
+    """Vng needs `file` or `strings` to read the release of an image."""
     path = find_program("file") or find_program("strings")
     if path is None:
         return Finding(
@@ -120,15 +120,15 @@ def _kernels() -> Finding:
 def _kvm() -> Finding:
     qemu = find_program(_QEMU)
     images = kernels_in_folder() or sorted(Path("/boot").glob("vmlinuz-*"))
-    remedy = "use a machine with virtualisation; without it guests are emulated, 10 s a boot"
+    remedy = "use a machine with virtualisation; without it QEMU emulates guests, 10 s a boot"
     if not Path("/dev/kvm").exists():
         return Finding("KVM", "--kernel", "slower", "no /dev/kvm", remedy)
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         remedy = "join the group kvm (as root: adduser USER kvm), and log in again"
-        return Finding("KVM", "--kernel", "slower", "/dev/kvm is not for this user", remedy)
+        return Finding("KVM", "--kernel", "slower", "this user may not open /dev/kvm", remedy)
     if qemu is None or not images:
         return Finding(
-            "KVM", "--kernel", "slower", "/dev/kvm is there; not tried: nothing to boot", remedy
+            "KVM", "--kernel", "slower", "/dev/kvm exists; not tried: no kernel to boot", remedy
         )
     verdict = try_kvm(qemu, images[0])
     if verdict.works:
@@ -171,9 +171,7 @@ def _shrinker_debug() -> Finding:
         shrinker, reason = None, str(error)
     if shrinker is not None:
         return Finding("SHRINKER_DEBUG", "--on host", "good", str(shrinker.directory))
-    remedy = (
-        "a kernel with CONFIG_SHRINKER_DEBUG=y; without it queue lengths and shrink are not seen"
-    )
+    remedy = "boot a kernel with CONFIG_SHRINKER_DEBUG=y; without it there are no queue lengths and no shrink"
     return Finding("SHRINKER_DEBUG", "--on host", "slower", reason, remedy)
 
 
@@ -190,5 +188,5 @@ def _thp() -> Finding:
     try:
         return Finding("huge pages", "--on host", "good", path.read_text(encoding="ascii").strip())
     except OSError:
-        remedy = "a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
+        remedy = "boot a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
         return Finding("huge pages", "--on host", "missing", f"no {path}", remedy)

@@ -10,13 +10,13 @@ __all__ = ["KernelRunError"]
 
 
 class KernelRunError(ThplabError):
-    """A guest or an agent that did not carry its scenarios through.
+    """A guest or an agent ended before it had run all its scenarios.
 
     Args:
         problem: what happened.
-        kernel_log: the file that holds what the kernel said, "" if it said nothing.
-        runs: the scenarios that were complete before, in their order.
-        begun: the agent had got as far as the scenarios.
+        kernel_log: the file of the kernel's log; "" if there is none.
+        runs: the Runs that were complete before, in order.
+        begun: the agent had begun the scenarios.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Cleaning up after a thplab that was killed (SIGKILL, the OOM killer), and could not do it itself."""
+"""Cleans up after a thplab that was killed (SIGKILL, the OOM killer) and could not do it itself."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["guarded"]
 
 @contextlib.contextmanager
 def guarded(script: str, *arguments: str) -> Iterator[None]:
-    """Have a shell stand by which runs `script` if this process ends within the context.
+    """Start a shell that runs `script` if this process ends within the context.
 
-    It waits for the end of a pipe that this process alone holds open. It lives in a session of its
-    own, so that no control-C reaches it.
+    It waits for the end of a pipe that only this process holds open. It has a session of its own, so
+    that no control-C reaches it.
 
     Args:
-        script: what a POSIX shell is to do.
+        script: for a POSIX shell.
         arguments: its "$1", "$2" ...
     """
     waiting, held = os.pipe()

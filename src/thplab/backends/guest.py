@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A guest: one kernel booted by virtme-ng in QEMU to run one command, and then gone."""
+"""A guest: virtme-ng boots one kernel in QEMU, which runs one command and powers off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MIB = 1 << 20
 _TICK_SECONDS = 0.2
 _GRACE_SECONDS = 2.0
 _SILENCE_SECONDS = 60.0
-"""The first line is there after two seconds; a file that is no kernel inside never gets there."""
+"""A kernel prints its first line within two seconds; a file that contains no kernel never prints one."""
 _CLEAN_UP = 'kill -KILL -- "-$1"; rm -rf -- "$2"'
 _BOOT_OPTIONS = {
     "on": (),
@@ -51,10 +51,10 @@ class GuestEnd:
     """How a guest ended.
 
     Attributes:
-        status: of vng: that of the command, or 255 when the guest did not end by itself.
-        console: the kernel's log and what the command printed.
+        status: of vng: that of the command, or 255 if the guest did not end by itself.
+        console: the kernel's log, and the output of the command.
         accelerator: "kvm" or "tcg".
-        stopped: why it had to be killed, or "".
+        stopped: why thplab killed it, or "".
     """
 
     def __init__(self, status: int, console: str, accelerator: str, stopped: str) -> None:
@@ -68,8 +68,8 @@ class Guest:
     """A kernel, with the nodes of a scenario's host.
 
     Args:
-        image: what to boot.
-        host: its nodes, their distances, and how it treats memory cgroups.
+        image: the kernel to boot.
+        host: its nodes, their distances, and its memory controller.
         boot_options: more words for the kernel's command line.
 
     Raises:
@@ -97,7 +97,7 @@ class Guest:
         return ("kvm", "") if verdict.works else ("tcg", verdict.reason)
 
     def give_up_kvm(self, reason: str) -> None:
-        """From now on the guest is emulated."""
+        """Emulate the guest from now on."""
         self._no_kvm = reason
 
     def run(
@@ -109,20 +109,21 @@ class Guest:
     ) -> GuestEnd:
         """Boot, run a command as root, and power off.
 
-        Should this process be killed meanwhile, the guest and the work directory go too.
+        If this process is killed before the guest ends, a guardian kills the guest and removes the work
+        directory.
 
         Args:
             command: runs in the guest, which sees the host's files read-only.
             work: a directory of the host; the guest sees it as :data:`GUEST_WORK`, writable.
-            progress: a number that grows when the guest got on.
-            patience: seconds without progress after which the guest is killed.
+            progress: returns a number that grows while the guest makes progress.
+            patience: seconds without progress after which thplab kills the guest.
         """
         accelerator, _reason = self.accelerator()
         private = work / ".vng"
         private.mkdir(exist_ok=True)
         environment = os.environ | {
             "PATH": f"{Path(self._vng).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "TMPDIR": str(private),  # what vng leaves behind goes when the work directory goes
+            "TMPDIR": str(private),  # so that vng's files vanish with the work directory
             "HOME": str(private),
         }
         with signals_interrupt():
@@ -142,7 +143,7 @@ class Guest:
         return GuestEnd(process.returncode, console, accelerator, stopped)
 
     def _plain_path(self, private: Path) -> Path:
-        """The image by a path that a shell leaves alone: vng hands it to one without quotes."""
+        """A path of the image without characters that are special to a shell, because vng does not quote it."""
         if shlex.quote(str(self.image.path)) == str(self.image.path):
             return self.image.path
         link = private / "kernel"
@@ -182,7 +183,7 @@ def _required(name: str, remedy: str) -> str:
 
 
 def memory_shortage(host: Host) -> str:
-    """Why a guest with the nodes of `host` has no room here, or ""."""
+    """Why this host has too little memory for a guest with the nodes of `host`, or ""."""
     needed = sum(host.nodes)
     for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
@@ -216,19 +217,19 @@ def _watch(
             if now != reached:
                 reached, since = now, time.monotonic()
             elif time.monotonic() - since > patience:
-                stopped = f"the guest made no progress for {patience:.0f} s and was stopped"
+                stopped = f"the guest made no progress for {patience:.0f} s, and thplab stopped it"
                 break
             elif not pieces and time.monotonic() - begun > _SILENCE_SECONDS:
                 stopped = (
-                    f"the kernel said nothing in its first {_SILENCE_SECONDS:.0f} s, and the guest was "
-                    "stopped; is this a kernel for this machine, with a serial console?"
+                    f"the kernel said nothing in its first {_SILENCE_SECONDS:.0f} s, and thplab stopped "
+                    "the guest; is this a kernel for this machine, with a serial console?"
                 )
                 break
     return b"".join(pieces).decode(errors="replace").replace("\r", ""), stopped
 
 
 def _end_group(process: subprocess.Popen[bytes]) -> None:
-    """End vng and everything that it started: they share a process group of their own."""
+    """Kill vng and everything that it started, which have a process group of their own."""
     for number, seconds in ((signal.SIGTERM, _GRACE_SECONDS), (signal.SIGKILL, 10.0)):
         if process.poll() is None or _group_exists(process.pid):
             with contextlib.suppress(ProcessLookupError):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scenarios on this very host, by its own kernel: only when asked, and within a limit.
+"""Runs scenarios on this host's kernel: only if the user asks for it, and within a limit.
 
 The agent runs here as root. Its tasks live in a cgroup of their own whose memory.max is the memory
 of the scenario's host, so that pressure ends in that cgroup's own OOM kill.
@@ -39,17 +39,17 @@ _CLEAN_UP = (
     "n=$((n + 1)); sleep 0.1; done; "
     'rmdir "$2"; rm -rf -- "$3"'
 )
-"""For a guardian: the agent puts all back; nobody may be left to wait for it, so that it stays a zombie."""
+"""For a guardian: the agent restores everything when it ends. It may stay a zombie if no process waits for it."""
 
 
 def describe(scenarios: Sequence[Scenario]) -> list[str]:
-    """What running these scenarios here will do, a sentence each: to be said before it is done."""
+    """What thplab will do to this host, in sentences that the user reads before it does so."""
     limit = human_size(_needed(scenarios))
     settings = "Settings below /sys/kernel/mm/transparent_hugepage change for the whole host"
     return [
-        f"{len(scenarios)} scenario(s) run on this host, by its own kernel, as root.",
-        f"Their tasks live in a cgroup of their own, limited to {limit}; it is removed afterwards.",
-        f"{settings}, and khugepaged sleeps meanwhile; every setting is put back afterwards.",
+        f"{len(scenarios)} scenario(s) run on this host's kernel, as root.",
+        f"Their tasks live in a cgroup of their own, limited to {limit}; thplab removes it afterwards.",
+        f"{settings}, and khugepaged sleeps meanwhile; thplab restores every setting afterwards.",
     ]
 
 
@@ -58,11 +58,11 @@ def run_batch(scenarios: Sequence[Scenario], announce: Callable[[str], None]) ->
 
     Args:
         scenarios: what to run.
-        announce: is given each sentence of :func:`describe` before anything is done.
+        announce: called with each sentence of :func:`describe` before anything runs.
 
     Raises:
         InputError: this host cannot do it: no root, no cgroup v2 with memory, too little memory.
-        KernelRunError: the agent did not get through.
+        KernelRunError: the agent failed.
     """
     mount = _check(scenarios)
     for sentence in describe(scenarios):
@@ -133,7 +133,7 @@ def _available() -> int:
 
 @contextlib.contextmanager
 def _cgroup(mount: Path, limit: int) -> Iterator[Path]:
-    """A cgroup for the agent's tasks, gone afterwards with all that is in it."""
+    """A cgroup for the agent's tasks, removed afterwards with all that is in it."""
     control = mount / "cgroup.subtree_control"
     had_memory = "memory" in control.read_text(encoding="ascii").split()
     base = mount / f"thplab-{os.getpid()}"
@@ -148,12 +148,12 @@ def _cgroup(mount: Path, limit: int) -> Iterator[Path]:
     finally:
         remove_tree(base)
         if not had_memory:
-            with contextlib.suppress(OSError):  # somebody else needs it by now
+            with contextlib.suppress(OSError):  # something else uses it by now
                 control.write_text("-memory", encoding="ascii")
 
 
 def _run_agent(work: WorkDirectory, base: Path) -> tuple[int, str]:
-    """Run the agent; whatever happens here, it is ended, and has had the time to clean up."""
+    """Run the agent; whatever happens here, end it, and give it the time to clean up."""
     command = agent_command("--work", str(work.path), "--cgroup", str(base))
     process = subprocess.Popen(
         command,
@@ -179,7 +179,7 @@ def _run_agent(work: WorkDirectory, base: Path) -> tuple[int, str]:
 
 
 def _restore_tunables(work: WorkDirectory) -> None:
-    """What an agent that was killed left set: the last scenario's tunables first, then its own."""
+    """Restore what a killed agent left changed: the last scenario's tunables first, then its own."""
     for journal in sorted(work.path.glob("tunables*.json"), key=lambda path: path == work.journal):
         restore_from_journal(journal)
 
@@ -196,8 +196,8 @@ def _collect(work: WorkDirectory, count: int, status: int, errors: str) -> list[
             how.append(f"Linux {facts.kernel}, on this host")
             how.append(f"design {facts.release.design}: {facts.how}")
         how.append(
-            "pressure meets the limit of the tasks' cgroup, whose reclaim looks at every node, "
-            "before it meets a node's end"
+            "pressure reaches the limit of the tasks' cgroup before it fills a node, and reclaim at "
+            "that limit looks at every node"
         )
         runs.append(msgspec.structs.replace(run, title="this host", notes=[*run.notes, *how]))
     if len(runs) < count or not work.done.exists():

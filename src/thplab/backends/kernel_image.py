@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Kernels to boot: an image file, or a word for a distribution's package."""
+"""Kernels to boot: an image file, or the name of a distribution's package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SYSTEM_SIZE = 0x1F4
 _MAGIC_OFFSET = 0x202
 _MAGIC = b"HdrS"
 _HEADER = 0x210
-"""Offsets of Documentation/arch/x86/boot.rst; the sizes are in sectors of 512 and units of 16 bytes."""
+"""Offsets from Documentation/arch/x86/boot.rst; sizes are in sectors of 512 bytes and units of 16 bytes."""
 
 
 class KernelImage:
@@ -23,7 +23,7 @@ class KernelImage:
 
     Attributes:
         path: the image file.
-        name: what its column is called.
+        name: the title of its column.
     """
 
     def __init__(self, path: Path, name: str) -> None:
@@ -35,8 +35,8 @@ def find_kernel(kernel: str) -> KernelImage:
     """The kernel that an option names.
 
     Args:
-        kernel: a path, or "debian:RELEASE" ("debian:6.12"), which is fetched by apt's tools
-            unless it is in the cache.
+        kernel: a path, or "debian:RELEASE" ("debian:6.12"), which apt's tools download unless it
+            is in the cache.
 
     Raises:
         InputError: there is no such file, it is no kernel, or apt cannot get it.
@@ -68,6 +68,6 @@ def find_kernel(kernel: str) -> KernelImage:
 
 
 def _size_by_header(header: bytes) -> int:
-    """How many bytes of an image its boot header speaks of."""
+    """The size of an image in bytes, by its boot header."""
     sectors = header[_SETUP_SECTORS] or 4
     return (sectors + 1) * 512 + int.from_bytes(header[_SYSTEM_SIZE:][:4], "little") * 16

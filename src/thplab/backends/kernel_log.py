@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reading a guest's kernel log for complaints, and keeping the log."""
+"""Finds the complaints in a guest's kernel log, and keeps the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COMPLAINT = re.compile(
 _KNOWN = {
     "topology_sane": "the emulated NUMA topology has CPUs of one package on two nodes",
 }
-"""Complaints that say nothing about the subject, by a word of their line, and why."""
+"""Harmless complaints, by a word of their line, and why they are harmless."""
 
 _TIME = re.compile(r"^\[\s*\d+\.\d+\]\s*")
 _MARK = re.compile(r"thplab: scenario (\d+) (begins|ends)")
@@ -27,12 +27,12 @@ _KEPT = 20
 
 
 class Complaints:
-    """What a kernel log complains about.
+    """The complaints of a kernel log.
 
     Attributes:
-        by_scenario: lines that were logged while a scenario of the batch ran, by its place there.
+        by_scenario: lines that the kernel logged during a scenario, by its place in the batch.
         elsewhere: lines from the boot and from between scenarios.
-        known: the reasons of those that are known and harmless.
+        known: the reasons of the harmless ones.
     """
 
     def __init__(self) -> None:
@@ -64,13 +64,13 @@ def find_complaints(log: str) -> Complaints:
 
 
 def panic_of(log: str) -> str | None:
-    """The line with which the kernel gave up, if it did."""
+    """The line of the kernel's panic, if it panicked."""
     match = _PANIC.search(log)
     return match[0].strip() if match else None
 
 
 def keep_kernel_log(name: str, log: str) -> Path:
-    """Store a log below the user's cache directory; the oldest of them go.
+    """Store a log below the user's cache directory, and remove the oldest logs there.
 
     Args:
         name: of the kernel.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where kernels to compare with are kept, for the tests and for `thplab doctor`."""
+"""The folder of kernels that the tests and `thplab doctor` use."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Whether KVM works here: found out by booting a kernel with it, which takes seconds.
+"""Finds out whether KVM works here, by a boot that takes seconds.
 
-That /dev/kvm can be opened says little: inside a virtual machine KVM may take a guest and then
-fail in it, or never let it run.
+That thplab can open /dev/kvm says little: inside a virtual machine KVM may accept a guest and then
+fail, or never run it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ class KvmVerdict:
 
 @functools.cache
 def try_kvm(qemu: str, kernel: Path) -> KvmVerdict:
-    """Boot a kernel under KVM without a root file system: it works if it gets as far as its panic.
+    """Boot a kernel under KVM without a root file system: KVM works if the kernel reaches its panic.
 
     Args:
         qemu: the QEMU program.
         kernel: any image.
     """
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return KvmVerdict(False, "/dev/kvm is not there, or not for this user")
+        return KvmVerdict(False, "/dev/kvm does not exist, or this user may not open it")
     command = [qemu, "-accel", "kvm", "-cpu", "host", "-m", "256M", "-nodefaults"]
     command += ["-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", str(kernel)]
     command += ["-append", "console=ttyS0 panic=-1"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The model as a backend: a scenario runs in this process, as some release, on one design of the queue."""
+"""The model as a backend: it runs a scenario in this process, as a release, on a design of the queue."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def run(
     Args:
         scenario: what happens.
         design: a name of thplab.designs.names(), "file.py:Class", or a class; "": that of the release.
-        release: what the model does as; None: the newest.
-        progress: called before each step with its index and how many there are.
+        release: the release that the model stands for; None: the newest.
+        progress: called before each step with its index and the number of steps.
 
     Raises:
-        ScenarioError: a step cannot be carried out; nothing is returned then.
-        DesignError: the design cannot be loaded, or raised something that no kernel says.
+        ScenarioError: a step is impossible.
+        DesignError: the design cannot be loaded, or raised an exception that no kernel rule explains.
         InputError: the release cannot have the design.
     """
     if release is not None and design:
@@ -61,7 +61,7 @@ def run(
         release=as_release,
     )
     machine: Machine | None = None
-    # The model keeps no garbage in cycles while it runs, and looking for some takes a fifth of the time.
+    # The model makes no garbage in cycles, and the search for it would take a fifth of the time.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -82,7 +82,7 @@ def run(
 
 @contextmanager
 def _blaming(design: str, where: str = "") -> Iterator[None]:
-    """What a user's design raises, and no kernel says, gets its name and the place; "": our own mistakes."""
+    """Turn other exceptions of a user's design into a DesignError with its name and the place; "": no such design."""
     try:
         yield
     except (ThplabError, KernelBug):
@@ -116,7 +116,7 @@ def _run_steps(
             with _blaming(blamed, where):
                 outcome = world.perform(step, where, index)
         except KernelBug as bug:
-            # A real kernel stops here too. What was seen before stays.
+            # A real kernel stops here too. The earlier observations stay.
             result.warnings.append(f"{where}: {bug}")
             return
         if outcome is not None:
@@ -124,7 +124,7 @@ def _run_steps(
 
 
 def build_machine(host: Host, design: type[DeferredSplitQueue], release: Release) -> Machine:
-    """A host of the model before anything happens on it."""
+    """The model of a host, before the first step."""
     distances = [list(row) for row in host.distances] if host.distances else None
     machine = Machine([int(size) for size in host.nodes], design, host.memcg, distances)
     release.apply(machine)

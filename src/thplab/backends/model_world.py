@@ -28,14 +28,14 @@ __all__ = ["ModelWorld"]
 
 
 class ModelWorld:
-    """One machine while steps are carried out on it; a thplab.scenario.worlds.ModelWorld.
+    """One machine on which steps are carried out; a thplab.scenario.worlds.ModelWorld.
 
     Args:
         machine: the model.
-        release: what it does as.
+        release: the release that it stands for.
 
     Attributes:
-        where: the place of the step that is carried out, for messages.
+        where: the place of the current step, for messages.
         observations: those taken so far.
     """
 
@@ -66,7 +66,7 @@ class ModelWorld:
             What it did that an observation does not show.
 
         Raises:
-            ScenarioError: it cannot be done, and the scenario is to blame.
+            ScenarioError: it is impossible, by the scenario's own mistake.
         """
         self.where = where
         killed_before = len(self.machine.oom.killed)
@@ -90,7 +90,7 @@ class ModelWorld:
         return StepOutcome(step=index, do=kind, text="; ".join(texts), done=done)
 
     def _forget(self, seen: Observation, section: str, counter: Counter) -> None:
-        """The release does not count this."""
+        """Take out a counter that the release does not have."""
         tables = [seen.vmstat] if section == "vmstat" else list(seen.mthp.values())
         for table in tables:
             table[counter.name] = None
@@ -102,7 +102,7 @@ class ModelWorld:
         if not self.release.has(since):
             raise NotOffered(f"Linux {self.release.name} has not {what}; {since} brought it")
 
-    # What thplab.scenario.worlds.ModelWorld promises.
+    # The methods of thplab.scenario.worlds.ModelWorld.
 
     def task(self, name: str) -> Task:
         """A living task."""
@@ -122,19 +122,19 @@ class ModelWorld:
         return task, vma
 
     def slots(self, step: RangeStep) -> Iterator[tuple[int, int]]:
-        """Each slot that the step is about, with its pages."""
+        """Each slot that the step acts on, with its pages."""
         _task, vma = self.region(step)
         return step.extent(vma.nr_pages * PAGE_SIZE, self.where).slots()
 
     def cgroup(self, path: str) -> MemCgroup:
-        """A cgroup that is still there."""
+        """A cgroup that still exists."""
         memcg = self.machine.memcg.by_path.get(path)
         if memcg is None:
-            raise self.refuse(f"cgroup {path} is gone", "use it before it is removed")
+            raise self.refuse(f"cgroup {path} was removed", "use it before that step")
         return memcg
 
     def mempolicy(self, policy: Policy | None) -> Mempolicy | None:
-        """A policy as the model has it."""
+        """The model's form of a policy."""
         if policy is None or policy.mode == "local":
             return None
         return Mempolicy(policy.mode, list(policy.nodes))
@@ -144,13 +144,13 @@ class ModelWorld:
         return ScenarioError(problem, remedy, self.where)
 
     def set_tunable(self, row: Tunable, value: Value) -> None:
-        """The model keeps it where the row says."""
+        """Store it where the row says that the model keeps it."""
         self._must_have(row.file, row.since)
         owner, _, name = row.model.rpartition(".")
         setattr(operator.attrgetter(owner)(self.machine), name, value)
 
     def set_limit(self, path: str, row: Tunable, value: Value) -> None:
-        """The cgroup's page counter has it, in pages."""
+        """Store it, in pages, in the cgroup's page counter."""
         counter = self.cgroup(path).memory
         pages = PAGE_COUNTER_MAX if value == "max" else int(value) // PAGE_SIZE
         if row.file == "memory.max" and pages < counter.usage:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Ending in order: while a kernel runs scenarios, a signal to end becomes an exception."""
+"""While a kernel runs scenarios, turns a signal to end into an exception, so that thplab cleans up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["signals_interrupt"]
 
 @contextlib.contextmanager
 def signals_interrupt() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as control-C does: nothing may be left behind."""
+    """Within the context SIGTERM and SIGHUP raise KeyboardInterrupt, as control-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

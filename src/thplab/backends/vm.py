@@ -23,17 +23,17 @@ from thplab.scenario.steps.wait import Wait
 __all__ = ["TIME_LIMITS", "run", "run_each"]
 
 TIME_LIMITS = {"kvm": 60.0, "tcg": 240.0}
-"""Seconds for a boot, or for one scenario, by how the guest runs; what a scenario waits comes on top."""
+"""Seconds for a boot, or for one scenario, by accelerator; the seconds that a scenario waits are added."""
 _EARLY_FLAKE = "Oops: int3"
-"""Multi-threaded emulation fails so in sched_clock_cpu, before the first process, once in about a
-hundred boots; it has nothing to do with what is measured."""
+"""About one boot in a hundred under multi-threaded emulation dies so in sched_clock_cpu, before the first
+process. No scenario causes it."""
 
 
 def run(scenario: Scenario, kernel: str, time_limit: float | None = None) -> Run:
     """Run one scenario. See :func:`run_each`.
 
     Raises:
-        KernelRunError: the guest did not get through.
+        KernelRunError: the guest failed.
     """
     (outcome,) = run_each([scenario], kernel, time_limit)
     if isinstance(outcome, KernelRunError):
@@ -46,20 +46,20 @@ def run_each(
 ) -> list[Run | KernelRunError]:
     """Run scenarios on one kernel: those that need the same machine share a boot.
 
-    One that brings the guest down does not keep the rest from running, in another boot.
+    If a scenario crashes the guest, the rest run in another boot.
 
     Args:
         scenarios: what to run; each has cgroups and processes of its own.
         kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
-        time_limit: seconds that a guest may take for its boot, and for each scenario, before it is
-            ended; None: :data:`TIME_LIMITS`. What a scenario waits comes on top.
+        time_limit: seconds that a guest may take for its boot, and for each scenario, before thplab
+            kills it; None: :data:`TIME_LIMITS`. The seconds that a scenario waits are added.
 
     Returns:
-        For each scenario, in their order, its Run, or what happened instead.
+        For each scenario, in order, its Run, or the failure.
 
     Raises:
-        InputError: something that is needed is missing; it names the remedy.
-        KernelRunError: the first guest did not get as far as its first scenario.
+        InputError: this machine lacks something; the message names the remedy.
+        KernelRunError: the first guest failed before its first scenario.
     """
     image = find_kernel(kernel)
     outcomes: dict[int, Run | KernelRunError] = {}
@@ -83,13 +83,13 @@ def run_each(
 def _blame(
     failure: KernelRunError, left: list[int], outcomes: dict[int, Run | KernelRunError]
 ) -> list[int]:
-    """Note a failure with the scenario that it came in; what is still to be run."""
+    """Assign a failure to the scenario in which it came; return the places of those still to run."""
     if not failure.begun:
         outcomes.update(dict.fromkeys(left, failure))
         return []
     if left:
         outcomes[left[0]] = failure
-    else:  # it came when all were complete: the last one's Run says so
+    else:  # it came after all were complete: the last one's Run reports it
         last = failure.runs[-1]
         complaining = msgspec.structs.replace(last, warnings=[*last.warnings, str(failure)])
         outcomes.update(
@@ -99,7 +99,7 @@ def _blame(
 
 
 def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
-    """The places of the scenarios, by the machine that they need: THP settings are no part of it."""
+    """The places of the scenarios, by the machine that they need. The agent sets THP settings, so any boot has them."""
     machines: dict[Host, list[int]] = {}
     for place, scenario in enumerate(scenarios):
         host = scenario.host
@@ -111,7 +111,7 @@ def _by_machine(scenarios: Iterable[Scenario]) -> dict[Host, list[int]]:
 def _boot(
     image: KernelImage, host: Host, scenarios: list[Scenario], time_limit: float | None
 ) -> list[Run]:
-    """One boot for all of them; another one if the first hit the known early flake, or KVM failed."""
+    """Boot once for all of them; boot again if the first boot died of the known early Oops, or KVM failed."""
     guest = Guest(image, host)
     notes: list[str] = []
     while True:
@@ -123,7 +123,7 @@ def _boot(
             if early and not notes and _EARLY_FLAKE in end.console:
                 notes.append("the first boot died of the emulator's int3 Oops; booted again")
             elif early and end.accelerator == "kvm" and panic_of(end.console) is None:
-                guest.give_up_kvm("a guest ended in it before the agent ran")
+                guest.give_up_kvm("a guest ended before the agent started")
             else:
                 return _collect(image, guest, work, end, len(scenarios), notes)
 
@@ -182,7 +182,7 @@ def _collect(
 
 
 def _how(guest: Guest, facts: KernelFacts | None, notes: list[str]) -> list[str]:
-    """How a Run came about, for the reader."""
+    """How thplab ran the guest, as notes for the reader."""
     accelerator, reason = guest.accelerator()
     how = (
         "KVM" if accelerator == "kvm" else f"software emulation (KVM does not work here: {reason})"
@@ -194,7 +194,7 @@ def _how(guest: Guest, facts: KernelFacts | None, notes: list[str]) -> list[str]
 
 
 def _why(work: WorkDirectory, end: GuestEnd) -> str:
-    """Why a guest did not get through, the most telling reason first."""
+    """Why a guest failed, by the best evidence that there is."""
     failure = work.read(work.failure, str)
     if failure is not None:
         return f"the agent failed: {failure}"

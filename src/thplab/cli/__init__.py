@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The command `thplab`: finds the verb, runs it, and turns what goes wrong into a status.
+"""The command `thplab`: finds the verb, runs it, and turns errors into an exit status.
 
-Status: 0; 1 where a promise was broken (a claim failed, the model warned); 2 for input that cannot
-be used; 130 after an interrupt, 141 when nobody reads the output any more.
+Exit status: 0 success, 1 a claim failed or the model warned, 2 unusable input, 130 an interrupt, 141
+the reader of the output closed the pipe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BROKEN_PIPE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with `arguments` (those of the process by default); its status."""
+    """Run the command with `arguments` (by default those of the process); return its exit status."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name that the terminal cannot show must not end the command.
         sys.stdout.reconfigure(errors="replace")
@@ -63,18 +63,18 @@ def _run(arguments: Sequence[str]) -> int:
     try:
         return load_verb(chosen).execute(options)
     except ScenarioError as error:
-        # A backend knows the step, and not which file it is from.
+        # A backend knows the step, but not the file that has it.
         error.path = error.path or getattr(options, "scenario", "")
         raise
 
 
 def _parser(chosen: str | None) -> argparse.ArgumentParser:
-    """The parser; only the chosen verb is loaded, as loading all would take long."""
+    """The parser. It loads only the chosen verb, because loading all of them takes long."""
     parser = argparse.ArgumentParser(
         prog="thplab",
         usage="thplab [-h] [--version] VERB [OPTION]...",
         description="An executable model of how Linux reclaims transparent huge pages.",
-        epilog="`thplab VERB --help` has the options of a verb.",
+        epilog="`thplab VERB --help` shows the options of a verb.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"thplab {__version__}")
@@ -98,6 +98,6 @@ def _complain(message: str) -> None:
 
 
 def _discard_output() -> None:
-    """Let the interpreter flush what is left into nothing: there is nobody to read it."""
+    """Send what the interpreter still flushes to /dev/null, because the reader has closed the pipe."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -63,7 +63,7 @@ class Explore:
         parser.add_argument(
             "--checkpoint",
             metavar="FILE",
-            help="exhaustive, one case: go on from FILE if it is there, and write to it when the budget is spent",
+            help="exhaustive, one case: continue from FILE if it exists, and write it at the end of the budget",
         )
         parser.add_argument(
             "--states", action="store_true", help="exhaustive: count the distinct final states"
@@ -74,7 +74,7 @@ class Explore:
         )
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Search, print a line for each case, and the trace of each failure. 1 if anything failed."""
+        """Search; print a line for each case, and the trace of each failure. Status 1 if a case failed."""
         from thplab.explorer.session import DEFAULT_DESIGN, cases_for, require_greenlet, search
 
         require_greenlet()
@@ -90,7 +90,7 @@ class Explore:
             raise InputError("--checkpoint: give one case, and the exhaustive strategy")
         if options.checkpoint and options.jobs > 1:
             raise InputError(
-                "--checkpoint: several processes (--jobs) keep none; leave one of the two out"
+                "--checkpoint: a search by several processes (--jobs) cannot keep one; use one of the two"
             )
         status = 0
         for case in cases:
@@ -135,7 +135,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 class Bugs:
-    """`thplab bugs [show ID]`: find every bug of the corpus again, and see that the fixed code is clean."""
+    """`thplab bugs [show ID]`: find every bug of the corpus again, and none in the fixed code."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options."""
@@ -147,7 +147,7 @@ class Bugs:
         )
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Run the corpus, or show one bug. 1 if a bug was not found, or its fix is not clean."""
+        """Search the corpus, or show one bug. Status 1 if a search misses a bug, or finds one in fixed code."""
         from thplab.explorer.session import require_greenlet
 
         require_greenlet()

@@ -28,7 +28,7 @@ __all__ = ["Doctor", "Fuzz", "Verify"]
 
 
 class Verify:
-    """`thplab verify SCENARIO... --kernel IMAGE`: the model held against real kernels."""
+    """`thplab verify SCENARIO... --kernel IMAGE`: compare the model with real kernels."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options."""
@@ -57,7 +57,7 @@ class Verify:
         add_output_option(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Run the scenarios on both, and say how they agree; 1 if they do not."""
+        """Run the scenarios on both, and compare the figures. Status 1 if any differ."""
         if options.scenarios:
             scenarios = [find_scenario(name) for name in options.scenarios]
         else:
@@ -79,7 +79,7 @@ class Verify:
 
 
 def _library() -> list[Scenario]:
-    """The library, without the scenarios that this machine has no room for; those are named."""
+    """The library, without the scenarios that need more memory than this machine has; a note names those."""
     fitting = []
     for path in library_files():
         scenario = load(path)
@@ -127,12 +127,12 @@ class Fuzz:
             "--findings",
             default=".",
             metavar="DIRECTORY",
-            help="where a scenario file goes for each difference (default: here)",
+            help="the directory for a scenario file of each difference (default: the current one)",
         )
         add_time_limit(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Run the series; 1 if model and kernel differ anywhere."""
+        """Run the series. Status 1 if model and kernel differ."""
         if options.count < 1:
             raise InputError(f"--count {options.count}: give 1 or more")
         directory = Path(options.findings)
@@ -156,7 +156,7 @@ class Fuzz:
 
 
 def _keep(finding: Finding, directory: Path) -> None:
-    """A finding as a scenario file, and on the terminal."""
+    """Write a finding to a scenario file, and print it."""
     path = directory / f"{finding.smallest.name}.toml"
     comment = "".join(f"# {line}\n" for line in finding.lines)
     write_text(str(path), comment + scenario_toml(finding.smallest))
@@ -165,7 +165,7 @@ def _keep(finding: Finding, directory: Path) -> None:
 
 
 class Doctor:
-    """`thplab doctor`: what is needed for which part, whether it is here, and the remedy."""
+    """`thplab doctor`: what each part of thplab needs, whether this machine has it, and the remedy."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options: it has none."""

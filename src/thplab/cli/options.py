@@ -46,8 +46,8 @@ def add_output_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, several: bool) -> None:
-    """Add the options that say what the model does as."""
-    again = "; may be given several times; `all` is each that there is" if several else ""
+    """Add the options for the releases and designs of the model."""
+    again = "; may be given several times; `all` stands for all of them" if several else ""
     default = " and ".join(DEFAULT_RELEASES) if several else DEFAULT_RELEASES[-1]
     parser.add_argument(
         "--release",
@@ -55,7 +55,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, several: bool) -> None
         action="append",
         default=[],
         metavar="RELEASE",
-        help=f"do as this release of Linux (`thplab releases`){again} (default: {default})",
+        help=f"run as this release of Linux (`thplab releases`){again} (default: {default})",
     )
     parser.add_argument(
         "--design",
@@ -63,7 +63,7 @@ def add_model_options(parser: argparse.ArgumentParser, *, several: bool) -> None
         action="append",
         default=[],
         metavar="DESIGN",
-        help="for developers: on this design of the queue, by name or file.py:Class, in place of "
+        help="for developers: run on this design of the queue, a name or file.py:Class, instead of "
         f"the release's own{again}",
     )
 
@@ -83,18 +83,18 @@ def add_kernel_options(parser: argparse.ArgumentParser, *, several: bool) -> Non
     parser.add_argument(
         "--on",
         choices=("host",),
-        help=f"{also}on this host, by its own kernel; needs root and changes settings meanwhile",
+        help=f"{also}on this host's kernel; needs root, and changes settings during the run",
     )
     add_time_limit(parser)
 
 
 def add_time_limit(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how long a guest may take."""
+    """Add the option that limits the time of a guest."""
     parser.add_argument(
         "--time-limit",
         type=_seconds,
         metavar="SECONDS",
-        help="end a guest that takes longer for its boot, or for one scenario "
+        help="kill a guest that takes longer for its boot, or for one scenario "
         "(default: 60 with KVM, 240 in emulation)",
     )
 
@@ -125,13 +125,13 @@ def kernel_runs(scenario: Scenario, options: argparse.Namespace) -> list[Run]:
 
 
 def note(text: str, *, only_if_watched: bool = False) -> None:
-    """Say something beside the result, on standard error."""
+    """Print a line to standard error, apart from the result."""
     if not only_if_watched or sys.stderr.isatty():
         print(text, file=sys.stderr, flush=True)
 
 
 class Watched:
-    """Called with each step; shows a bar on a terminal's standard error when it takes long."""
+    """Called with each step; shows a progress bar for a long run if standard error is a terminal."""
 
     def __init__(self, title: str) -> None:
         self.title = title

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Results into files: whole or not at all."""
+"""Writes results to files, whole or not at all."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ __all__ = ["check_writable", "write_text"]
 
 
 def check_writable(*paths: str | None) -> None:
-    """Refuse, before the work, paths that the result could not be written to.
+    """Refuse paths that thplab could not write the result to, before the work begins.
 
     Raises:
-        InputError: the path is a directory, or its folder is not there or not ours to write.
+        InputError: the path is a directory, or its folder does not exist or is not writable.
     """
     for path in paths:
         if path is None:
@@ -28,17 +28,17 @@ def check_writable(*paths: str | None) -> None:
         if not folder.is_dir():
             raise InputError(f"{path}: the folder {folder} does not exist; make it first")
         if not os.access(folder, os.W_OK) and not _is_special(target):
-            raise InputError(f"{path}: the folder {folder} cannot be written; choose another")
+            raise InputError(f"{path}: the folder {folder} is not writable; choose another")
 
 
 def write_text(path: str | None, text: str) -> None:
     """Write `text` to the file, or to standard output if there is no path.
 
-    A file gets its name only when its content is complete, so that an old one is never half
-    overwritten. A device or a pipe is written directly.
+    A file gets its name only when its content is complete, so an old file is never half overwritten.
+    To a device or a pipe it writes directly.
 
     Raises:
-        InputError: the file cannot be written.
+        InputError: a write failed.
     """
     if path is None:
         sys.stdout.write(text)
@@ -72,7 +72,7 @@ def _replace(target: Path, text: str) -> None:
 
 
 def _mode(target: Path) -> int:
-    """The mode of the file that is there, or the one that a new file would get."""
+    """The mode of the existing file, or the one that a new file would get."""
     if target.exists():
         return target.stat().st_mode & 0o777
     mask = os.umask(0)

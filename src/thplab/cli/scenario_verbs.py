@@ -36,7 +36,7 @@ class Compare:
         _add_output_options(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Run the scenario as each release, and on kernels if asked to, and show them side by side."""
+        """Run the scenario as each release and on each kernel, and show the runs side by side."""
         scenario = find_scenario(options.scenario)
         check_writable(options.output, options.svg)
         runs = model_runs(scenario, options.releases, options.designs, watched=Watched)
@@ -46,7 +46,7 @@ class Compare:
 
 
 class RunOne:
-    """`thplab run SCENARIO`: one release, design or kernel, and all that happened in it."""
+    """`thplab run SCENARIO`: all that happens on one release, design or kernel."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options."""
@@ -61,8 +61,8 @@ class RunOne:
         on_model = bool(options.releases or options.designs)
         if on_kernels + on_model > 1 or max(len(options.releases), len(options.designs)) > 1:
             raise InputError(
-                "run is for one thing: a --release, a --design or both, or a --kernel, or --on host; "
-                "`thplab compare` sets several side by side"
+                "run takes a --release, a --design or both, or one --kernel, or --on host; "
+                "`thplab compare` shows several side by side"
             )
         scenario = find_scenario(options.scenario)
         check_writable(options.output, options.svg)
@@ -76,7 +76,7 @@ class RunOne:
 
 
 def _add_output_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say what is shown, how and where."""
+    """Add the options for the content, the format and the place of the result."""
     parser.add_argument(
         "--format", choices=("table", "json"), default="table", help="default: table"
     )
@@ -91,7 +91,7 @@ def _add_output_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _output(scenario: Scenario, runs: Sequence[Run], options: argparse.Namespace) -> int:
-    """Compare the runs and write the result where `options` want it; the status."""
+    """Compare the runs, write the result as `options` say, and return the exit status."""
     from thplab.comparison.comparison import compare
 
     comparison = compare(scenario, runs)
@@ -120,11 +120,11 @@ class Scenarios:
     def configure(self, parser: argparse.ArgumentParser) -> None:
         """Add the verb's options."""
         parser.add_argument(
-            "--paths", action="store_true", help="the paths of the files and nothing else"
+            "--paths", action="store_true", help="print only the paths of the files"
         )
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Print name, number of claims and summary of each; status 2 if one cannot be read."""
+        """Print name, number of claims and summary of each. Status 2 if thplab cannot read one."""
         if options.paths:
             write_text(None, "".join(f"{file}\n" for file in library_files()))
             return 0

@@ -2,7 +2,7 @@
 """The verbs of `thplab`, a line each.
 
 A verb is a class with `configure(parser)`, which adds its options, and `execute(options) -> int`,
-which does the work and returns the status. Its module is imported when it is chosen.
+which does the work and returns the exit status. The command imports the module of the chosen verb only.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class VerbClass(Protocol):
         """Add the verb's options."""
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Do it; the status of the command."""
+        """Do the work; return the exit status."""
 
 
 class Verb(NamedTuple):
-    """A verb's name, what `thplab --help` says of it, its module in thplab.cli, and its class."""
+    """A verb's name, its line in `thplab --help`, its module in thplab.cli, and its class."""
 
     name: str
     summary: str
@@ -40,21 +40,21 @@ VERBS = (
     ),
     Verb("doctor", "what thplab can use here, and how to get the rest", "kernel_verbs", "Doctor"),
     Verb("explore", "search the interleavings of a design", "explorer_verbs", "Explore"),
-    Verb("fuzz", "hold the model against a kernel with random scenarios", "kernel_verbs", "Fuzz"),
+    Verb("fuzz", "compare the model with a kernel on random scenarios", "kernel_verbs", "Fuzz"),
     Verb(
-        "releases", "list the releases of Linux that the model can be", "scenario_verbs", "Releases"
+        "releases", "list the releases of Linux that the model knows", "scenario_verbs", "Releases"
     ),
     Verb("run", "run a scenario once: a release, a design or a kernel", "scenario_verbs", "RunOne"),
     Verb("scenarios", "list the scenarios that come with thplab", "scenario_verbs", "Scenarios"),
     Verb("schema", "print the JSON Schema of the scenario language", "scenario_verbs", "Schema"),
     Verb(
-        "verify", "hold the model against real kernels, figure by figure", "kernel_verbs", "Verify"
+        "verify", "compare the model with real kernels, figure by figure", "kernel_verbs", "Verify"
     ),
 )
 
 
 def load_verb(name: str) -> VerbClass:
-    """Import the module of a verb; an instance of its class."""
+    """Import the module of a verb, and make an instance of its class."""
     verb = next(verb for verb in VERBS if verb.name == name)
     module = import_module(f"thplab.cli.{verb.module}")
     return cast("VerbClass", getattr(module, verb.kind)())

@@ -24,9 +24,10 @@ __all__ = ["Column", "Comparison", "Moment", "compare"]
 
 
 class Column(msgspec.Struct, kw_only=True, frozen=True):
-    """One Run: its heading, what it did and complained about, and how the claims fared on it.
+    """One Run: its heading, outcomes and complaints, and the result of each claim.
 
-    sees_all: it should have every figure: a Run of the model, as a release that lacks nothing that was used.
+    sees_all: it should have every figure, because it is a Run of the model as a release that lacks no
+        step and no counter of the scenario.
     """
 
     title: str
@@ -56,8 +57,8 @@ class Comparison(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def broken(self) -> bool:
-        """True if a promise was broken: a claim failed, a backend warned, or a claim asks for a figure
-        that a column should have and has not.
+        """True if a claim failed, a backend warned, or a claim asks for a figure that a column should have
+        and does not have.
         """
         return any(column.warnings or _broken_claims(column) for column in self.columns)
 

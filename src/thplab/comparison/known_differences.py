@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Where a kernel at hand differs from the one that the model stands for, and why.
+"""Known differences between kernels and the model, each with its cause.
 
-The model of list_lru is that of 7.2. A difference is listed here only with its cause in the kernel's
-source; docs/fidelity.md tells each at length.
+The model of list_lru follows 7.2. Each difference here has its cause in the kernel's source;
+docs/fidelity.md describes it at length.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["KNOWN_DIFFERENCES", "KnownDifference", "known_difference"]
 
 
 class KnownDifference(msgspec.Struct, frozen=True):
-    """A figure that cannot be held against these kernels.
+    """A figure in which these kernels differ from the model.
 
     Attributes:
         design: the kernel's design.
-        before: the first release in which the difference is gone.
-        memcg: how the scenario's host was booted.
+        before: the first release without the difference.
+        memcg: the scenario's `memcg`.
         figure: a pattern of the figure, "cgroups.queue".
         why: the cause.
     """
@@ -51,11 +51,11 @@ KNOWN_DIFFERENCES = (
 def known_difference(
     scenario: Scenario, release: Release, path: FigurePath
 ) -> KnownDifference | None:
-    """The known difference that a figure falls under, if any.
+    """The known difference that explains a figure, if any.
 
     Args:
-        scenario: what was run.
-        release: what the kernel was found to be.
+        scenario: what the kernel ran.
+        release: the kernel's.
         path: the figure.
     """
     for known in KNOWN_DIFFERENCES:

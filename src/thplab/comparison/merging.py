@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Rows of many like subjects as one row: "job000" to "job999" become "job*", summed."""
+"""Sums the rows of many similar subjects: "job000" to "job999" become one row, "job*"."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from thplab.scenario.figures import FigurePath
 __all__ = ["MOST_SUBJECTS", "merged"]
 
 MOST_SUBJECTS = 12
-"""Beyond as many cgroups or regions, those whose names differ only in digits become one row."""
+"""With more cgroups or regions, those whose names differ only in digits become one row."""
 
 _DIGITS = re.compile(r"[0-9]+")
 
 
 def merged(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a section; if it has very many subjects, those with like names summed.
+    """The rows of a section; if it has many subjects, those whose names differ only in digits as one.
 
     A path of a claim takes the same pattern.
     """

@@ -19,12 +19,12 @@ class Row(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """One figure, with a value for each column.
 
     path: the figure, as a claim would name it.
-    values: None where the column's backend did not see it.
-    reasons: why not, by column; empty text where the value is there; empty if all are there.
-    rule: how the values may be held against each other.
-    differs: by that rule two columns are different, or one has the figure and another has not.
-    quiet: nothing happened: every value that was seen is 0.
-    subjects: how many cgroups or regions it is the sum of.
+    values: None if the column's backend did not see it.
+    reasons: why not, by column; "" for a column that has the value; empty if all have it.
+    rule: how to compare the values.
+    differs: by that rule two columns differ, or one column has the figure and another does not.
+    quiet: nothing happened: every value is 0 or None.
+    subjects: the number of cgroups or regions of which it is the sum.
     """
 
     path: FigurePath

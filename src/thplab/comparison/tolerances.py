@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a figure of one Run may be held against the same figure of another: a rule for each figure.
+"""How to compare a figure of one Run with the same figure of another: a rule for each figure.
 
-Between two designs of the model every figure is exact, as the model is deterministic. The rules are
-for the model against a kernel, or one boot of a kernel against another. Each says why.
+Between two Runs of the model every figure is exact, because the model is deterministic. The rules apply
+to the model against a kernel, and to one boot of a kernel against another. Each says why.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
 
 
 DETERMINISTIC = Rule("exact", "the model is deterministic")
-"""The rule of every figure between designs of the model."""
+"""The rule of every figure between Runs of the model."""
 
 _PROCESS = 2 << 20
-"""Bytes that a task has beside what it maps for the scenario: an interpreter's. The agent has them too."""
+"""Bytes of a process beside the scenario's regions: those of its interpreter. The agent has them too."""
 _SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
 _UNSTATED = Rule("incomparable", "no rule is stated for this counter")
 _REBUILT = (
@@ -50,7 +50,7 @@ _COUNTERS: tuple[tuple[str, Rule], ...] = (
     ("vmstat.compact_*", _SCANNED),
     ("mthp.*", COUNTED),
 )
-# With khugepaged awake these go before them.
+# With khugepaged awake these go first.
 _AWAKE_COUNTERS: tuple[tuple[str, Rule], ...] = (
     ("vmstat.thp_collapse_*", Rule("incomparable", _REBUILT)),
     ("mthp.nr_anon*", Rule("within", _REBUILT, 8)),
@@ -85,7 +85,7 @@ def rule_for(path: FigurePath, *, processes: int = 1, khugepaged_awake: bool = F
 
 
 def judge(rule: Rule, one: int | None, other: int | None) -> Judgement:
-    """Hold two values of a figure against each other by its rule."""
+    """Compare two values of a figure by its rule."""
     if one is None or other is None:
         return "unseen"
     if rule.kind == "incomparable":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The model held against a kernel: each figure of a scenario equal, within, different, or neither."""
+"""Compares the model with a kernel, figure by figure of a scenario."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MODEL, _KERNEL = 0, 1
 class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
     """One figure at one moment.
 
-    why: the reason for the rule that was used, or why a figure was not seen.
+    why: the reason for the rule, or why one of the two did not see the figure.
     """
 
     moment: str
@@ -42,9 +42,9 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         scenario: its name.
         kernel: the title of the kernel's column.
-        release: what the kernel was found to be, and the model did as; None if it was not found.
-        warnings: what the model or the kernel complained about.
-        failed_claims: the claims of the scenario that did not hold, with whose they are.
+        release: that of the kernel and of the model; None if the probe did not find it.
+        warnings: the complaints of the model and of the kernel.
+        failed_claims: the claims of the scenario that failed, with the column.
     """
 
     scenario: str
@@ -57,7 +57,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def counts(self) -> Counter[Judgement]:
-        """How many figures there are of each judgement."""
+        """The number of figures of each judgement."""
         return Counter(figure.judgement for figure in self.figures)
 
     @property
@@ -72,11 +72,11 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
-    """Hold the model's Run of a scenario against the kernel's.
+    """Compare the model's Run of a scenario with the kernel's.
 
     Args:
         scenario: what both ran.
-        model_run: by the design that the kernel has.
+        model_run: as the kernel's release, on the kernel's design.
         kernel_run: from a virtual machine or a host.
     """
     comparison = compare(scenario, [model_run, kernel_run])
@@ -104,7 +104,7 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
 
 
 def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
-    """What is left to say of a scenario that brought the kernel down: it failed, and how."""
+    """The Verification of a scenario during which the kernel failed."""
     return Verification(
         scenario=scenario.name,
         kernel=kernel,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The scheduling point: where the code of the model can be interrupted, and who is asked.
+"""The scheduling point: where a watcher can interrupt the code of the model.
 
-Each primitive of this package passes a scheduling point before it touches shared memory. With
-nobody exploring that costs one compare (`if H.on`). When a :class:`Watcher` is attached it may
-switch to another CPU there, and it hears what the operation did.
+Each primitive of this package passes a scheduling point before it touches shared memory. Without a
+watcher that costs one compare (`if H.on`). An attached :class:`Watcher` may switch to another CPU
+there, and learns what the operation did.
 
 `H` holds what a real machine has in registers: which CPU runs this code now. It is the only global
 of the model, and :class:`Entered` sets it for the time of an operation; all memory, the log of
@@ -99,7 +99,7 @@ class Hook:
     Attributes:
         on: whether a watcher is attached.
         watcher: the watcher; a do-nothing one when off.
-        cpu: the CPU that runs the code; one of nobody's where nothing was entered.
+        cpu: the CPU that runs the code; outside of :class:`Entered`, one that belongs to no machine.
         cpus: all CPUs that run code of the same machine.
         log: the warnings, each text once, with how often it came.
     """
@@ -144,13 +144,13 @@ class Entered:
 
 
 def attach(watcher: Watcher) -> None:
-    """Have `watcher` asked at each scheduling point."""
+    """From now on each scheduling point asks `watcher`."""
     H.watcher = watcher
     H.on = True
 
 
 def detach() -> None:
-    """From now on nobody is asked."""
+    """Detach the watcher."""
     H.on = False
     H.watcher = Watcher()
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The designs of the deferred split queue, and loading one by name or from a file.
+"""The designs of the deferred split queue; loads one by name or from a file.
 
 A design of your own is a subclass of :class:`DeferredSplitQueue`; docs/designs.md shows one.
 """
@@ -68,7 +68,7 @@ def _entry_points() -> Iterable[EntryPoint]:
 
 
 def of_version(version: tuple[int, int]) -> str:
-    """The design of a release, by its number as (major, minor).
+    """The design of a release, by its version as (major, minor).
 
     Raises:
         DesignError: the release is older than all of them.
@@ -103,12 +103,12 @@ def ships(spec: Design) -> bool:
 
 
 def title(spec: Design) -> str:
-    """What a design is called where it is shown."""
+    """The name of a design in tables and messages."""
     return spec.rpartition(":")[2] if isinstance(spec, str) else spec.__name__
 
 
 def _in_module(name: str) -> type[DeferredSplitQueue]:
-    """The design in a file of this folder: the class that is made there."""
+    """The design in a file of this folder: the class that the file defines."""
     module = importlib.import_module(f"{__name__}.{name}")
     (found,) = _classes_of(module)
     return found
@@ -125,7 +125,7 @@ def _classes_of(module: ModuleType) -> list[type[DeferredSplitQueue]]:
 
 
 def _age(kind: type[DeferredSplitQueue]) -> tuple[int, int]:
-    """By the first release; what no release has comes last."""
+    """Sort by the first release; a design of no release comes last."""
     return version_of(kind.since or "999.0")
 
 
@@ -158,7 +158,7 @@ def _from_file(spec: str) -> object:
 
 @lru_cache(maxsize=64)
 def _module_of(path: Path, changed: int) -> ModuleType:
-    """A file of a user's, executed as it was when it was `changed`."""
+    """A user's file as a module, executed once for each time `changed`."""
     del changed
     name = f"thplab_design_{path.stem}"
     found = importlib.util.spec_from_file_location(name, path)

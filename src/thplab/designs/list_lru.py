@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeferredSplitIsolate", "ListLruQueue"]
 
-# Taken with interrupts off, unlike the locks of other list_lrus: so it needs a class of its own.
+# CPUs take it with interrupts off, unlike the locks of other list_lrus, so it has its own class.
 DEFERRED_SPLIT_KEY: Final = LockClass("deferred_split_key")
 
 
@@ -145,7 +145,7 @@ class ListLruQueue(DeferredSplitQueue):
         while entry is not None and entry is not dispose:
             following = entry.next
             assert isinstance(entry, Folio)
-            # Nobody else touches this list: its folios are referenced, and unqueueing wants a count of 0.
+            # Only this CPU touches the list: its folios are referenced, and unqueueing needs a count of 0.
             list_del_init(entry)
             if self.machine.huge_memory.split_queued(entry):
                 split += 1

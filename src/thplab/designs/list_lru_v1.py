@@ -5,7 +5,7 @@
 
 - the lock class is that of every other list_lru, whose locks are taken with interrupts on (B02);
 - freeze-and-split locks a list for any folio, and reads its cgroup without RCU (B01, B03);
-- a walk up to an ancestor is not told to the caller: the bit is set on the dying cgroup (B06);
+- the caller does not learn that the walk went up to an ancestor, and sets the bit of the dying cgroup (B06);
 - the isolate callback unlinks a folio before it is done with it (B07);
 - the heads are made for a disabled memory controller too (B04);
 - the list_lru is destroyed before the shrinker is freed (B15);

@@ -73,7 +73,7 @@ class Engine(Execution):
             self._finish(lane)
 
     def _finish(self, lane: Lane) -> None:
-        """The lane's program is over: another goes on, or the execution ends."""
+        """The lane's program has ended: another lane continues, or the execution ends."""
         lane.finished = True
         if lane.handler and lane.entered:
             lane.cpu.in_irq -= 1
@@ -173,7 +173,7 @@ class Engine(Execution):
         self.known = 0
 
     def choose(self) -> i64:
-        """The lane that makes the next step, or -1: the execution is over (see :attr:`ended`)."""
+        """The lane that makes the next step; -1 if the execution has ended (see :attr:`ended`)."""
         n = self.n
         mask: i64 = 0
         for lane in self.lanes:

@@ -65,7 +65,7 @@ class Charges:
             if retries > 0:
                 retries -= 1
                 continue
-            # mem_cgroup_oom(): nobody is killed so that a huge page may be charged; it falls back.
+            # mem_cgroup_oom(): no task is killed for the charge of a huge page; the fault falls back.
             if nr_pages > COSTLY_NR_PAGES:
                 return False
             if not machine.oom.mem_cgroup_out_of_memory(limited):

@@ -202,7 +202,7 @@ class DeferredSplitQueue(Shrinker):
             self.machine.vmstat.mod_mthp(folio.order, MTHP_STAT_NR_ANON_PARTIALLY_MAPPED, -1)
 
     def check_unqueue(self, folio: Folio) -> None:
-        """Part of __folio_unqueue_deferred_split(): its WARN_ONs. Nobody may hold a reference, and the
+        """Part of __folio_unqueue_deferred_split(): its WARN_ONs. No CPU may hold a reference, and the
         folio's cgroup must be known.
         """
         if folio.ref_count():

@@ -90,7 +90,7 @@ class ListLru(ListLruLocking):
             machine.list_lrus.register(self)
 
     def destroy(self) -> None:
-        """list_lru_destroy(): nobody may use it any more. Twice is harmless."""
+        """list_lru_destroy(): no CPU may use it any more. A second call is harmless."""
         if self.destroyed:
             return
         self.destroyed = True
@@ -285,7 +285,7 @@ class ListLru(ListLruLocking):
             block = ListLruMemcg(self.key, self.machine.nr_nodes, position)
             lock = self.xa.lock
             lock.lock_irqsave()
-            # A dying cgroup gets no block: its reparenting may have passed already. If somebody else was faster, ours is spare.
+            # A dying cgroup gets no block: its reparenting may have passed already. If another CPU was faster, ours is spare.
             dying = position.css_is_dying()
             if not dying and self.xa.load(position.kmemcg_id) is None:
                 self.xa.store(position.kmemcg_id, block)

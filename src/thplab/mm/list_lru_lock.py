@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The half of list_lru that finds a sublist and locks it, for whoever edits it (mm/list_lru.c, 7.2)."""
+"""The half of list_lru that finds a sublist and locks it for the caller (mm/list_lru.c, 7.2)."""
 
 from __future__ import annotations
 

@@ -206,7 +206,7 @@ class PageAllocator:
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:
                 return taken
-            # __alloc_pages_may_oom(): nobody is killed for a node that need not be the one.
+            # __alloc_pages_may_oom(): no task is killed if the allocation does not depend on this node.
             if gfp & (GFP_NORETRY | GFP_THISNODE):
                 return -1, 0
             # should_reclaim_retry(): what is free does not reach the min watermark, and no LRU page could

@@ -115,7 +115,7 @@ class Shrinkers:
         )
 
     def register(self, shrinker: Shrinker) -> None:
-        """shrinker_register(): from now on it is called. Allocates it if nobody did."""
+        """shrinker_register(): from now on reclaim calls it. Allocates it if the caller has not done so."""
         if not shrinker.nr_deferred:
             self.alloc(shrinker)
         self.mutex.lock()
@@ -175,7 +175,7 @@ class Shrinkers:
 
     def set_shrinker_bit(self, memcg: MemCgroup | None, nid: i64, shrinker_id: i64) -> None:
         """set_shrinker_bit(): reclaim of (memcg, nid) has something to ask this shrinker for."""
-        # The root has deferred counts, but nobody asks for its bits.
+        # The root has deferred counts, but reclaim never reads its bits.
         if shrinker_id < 0 or memcg is None or memcg is self.machine.memcg.root:
             return
         info = memcg.nodeinfo[nid].shrinker_info

@@ -35,7 +35,7 @@ class Lru:
             objcg.memcg.nodeinfo[folio.nid].nr_lru += folio.nr_pages
 
     def _del_lru(self, folio: Folio) -> None:
-        """lruvec_del_folio() (include/linux/mm_inline.h): of a folio that nobody else can reach any more."""
+        """lruvec_del_folio() (include/linux/mm_inline.h): of a folio that no other CPU can reach any more."""
         folio.flags &= ~PG_LRU
         objcg = folio.objcg
         if objcg is not None:
@@ -69,7 +69,7 @@ class Lru:
         folio.poison()
 
     def unmap_base_pages(self, pages: BasePages, mask: int) -> None:
-        """Entries of base pages go; pages that nobody maps any more are freed."""
+        """Remove the entries of base pages, and free the pages that no task maps any more."""
         gone: i64 = remove_mapped(pages, mask).bit_count()
         if not gone:
             return

@@ -122,7 +122,7 @@ class Vmscan:
             return
         target = sc.target if sc.target is not None else tree.root
         for memcg in tree.iterate(target):
-            # mem_cgroup_iter(): the cgroup at hand is referenced; one that is gone by now is skipped.
+            # mem_cgroup_iter(): it holds a reference of the current cgroup, and skips those that are gone.
             if not memcg.css_tryget():
                 continue
             if not self.protected(memcg, target, sc):

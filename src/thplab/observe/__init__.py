@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Readers of a running kernel: one file of the kernel each, into the shape of an Observation."""
+"""Readers of a running kernel, a module for each file of the kernel, and one of the model."""

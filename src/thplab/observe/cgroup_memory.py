@@ -39,14 +39,14 @@ def read_memory_numa_stat(cgroup: Path) -> dict[str, dict[int, int]]:
 
 
 def read_memory_by_node(cgroup: Path, nodes: int) -> dict[str, dict[int, int]] | None:
-    """memory.numa_stat; where the kernel has none but one node, memory.stat says the same.
+    """memory.numa_stat; if the kernel does not have it and the host has one node, memory.stat says the same.
 
     Args:
         cgroup: the cgroup's directory.
         nodes: how many nodes the host has.
 
     Returns:
-        As :func:`read_memory_numa_stat`; None if neither tells it by node.
+        As :func:`read_memory_numa_stat`; None if neither gives figures by node.
     """
     try:
         return read_memory_numa_stat(cgroup)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Reads the model into the shape of an Observation, as the other readers read a kernel."""
+"""Takes Observations of the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
     Args:
         machine: the machine.
         label: the observation's name.
-        cgroups: the paths to look at; those that are gone are left out.
+        cgroups: the paths to observe; it leaves out removed ones.
     """
     return Observation(
         label=label,
@@ -64,7 +64,7 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
 
 
 def _cgroup_figures(machine: Machine, memcg: MemCgroup) -> list[CgroupFigures]:
-    """memory.numa_stat counts what is below the cgroup too, removed ones included."""
+    """As memory.numa_stat, which also counts the cgroup's descendants, even removed ones."""
     anon = [0] * machine.nr_nodes
     huge = [0] * machine.nr_nodes
     pending = [memcg]
@@ -74,7 +74,7 @@ def _cgroup_figures(machine: Machine, memcg: MemCgroup) -> list[CgroupFigures]:
         for nid, pernode in enumerate(position.nodeinfo):
             anon[nid] += pernode.nr_anon
             huge[nid] += pernode.nr_anon_thps
-    # Without memcg-aware shrinkers the count file has one line, for no cgroup.
+    # Without memcg-aware shrinkers the count file has a single line, which belongs to no cgroup.
     shrinker = machine.deferred_split
     if shrinker.memcg_aware:
         queue = count_columns(machine, shrinker, memcg)

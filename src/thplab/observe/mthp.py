@@ -15,13 +15,13 @@ THP_DIRECTORY = Path("kernel/mm/transparent_hugepage")
 """Below /sys."""
 
 GAUGES = frozenset({"nr_anon", "nr_anon_partially_mapped"})
-"""Those that tell a present number, not a count of events."""
+"""Those that are a number of folios now, not a count of events."""
 
 
 def read_mthp(sys: Path = Path("/sys")) -> dict[str, dict[str, int]]:
-    """The counters of each size that has any, by the size as the kernel writes it ("2048kB").
+    """The counters of each size that has any, by the kernel's name of the size ("2048kB").
 
-    An empty dictionary says that this kernel has none.
+    The dictionary is empty if this kernel has none.
     """
     sizes = {}
     for directory in sorted((sys / THP_DIRECTORY).glob("hugepages-*kB/stats")):

@@ -42,7 +42,7 @@ def read_node_meminfo(
 ) -> dict[str, int]:
     """The node's meminfo by the kernel's names ("MemFree", "AnonPages"), in bytes; counts as they are.
 
-    On a kernel without NUMA that of the whole machine is node 0's.
+    On a kernel without NUMA, node 0 has the meminfo of the whole machine.
     """
     path = sys / _NODES / f"node{node}" / "meminfo"
     if not path.exists() and node == 0:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a range of a task's addresses is made of: /proc/PID/pagemap and /proc/kpageflags.
+"""Counts the pages of a range of a task's addresses: /proc/PID/pagemap and /proc/kpageflags.
 
-Both files hold 64 bits for each page; the bits are described in the kernel's
-Documentation/admin-guide/mm/pagemap.rst. Root is needed to see page frame numbers.
+Both files hold 64 bits for each page; the kernel's Documentation/admin-guide/mm/pagemap.rst describes the
+bits. Only root sees page frame numbers.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class PagesOfTask:
         flags = _TABLE.unpack(data)
         if not flags[0] & _KPF_THP or not flags[0] & _KPF_COMPOUND_HEAD:
             return False
-        if flags[0] & _KPF_ZERO_PAGE:  # the huge zero page is nobody's memory
+        if flags[0] & _KPF_ZERO_PAGE:  # the huge zero page belongs to no task
             return False
         return all(flag & _KPF_COMPOUND_TAIL for flag in flags[1:])
 
@@ -94,7 +94,7 @@ class PagesOfTask:
 
         Args:
             address: bytes, aligned to a huge page.
-            pages: how many base pages of it to look at.
+            pages: how many of its base pages to read.
         """
         found = RangePages()
         data = os.pread(self._pagemap, pages * _WORD, address // PAGE_SIZE * _WORD)
@@ -107,7 +107,7 @@ class PagesOfTask:
                 pfn = entry & _FRAME
                 if not pfn:
                     raise PermissionError(
-                        "page frame numbers in pagemap are hidden: root is needed"
+                        "pagemap hides page frame numbers from this user; run as root"
                     )
                 self._present(found, whole, index, pfn)
             elif entry & _SWAPPED:
@@ -154,8 +154,8 @@ class PageCensus:
             size: bytes.
 
         Raises:
-            OSError: the task is gone.
-            PermissionError: page frames are hidden from this user.
+            OSError: the task has ended.
+            PermissionError: the kernel hides page frame numbers from this user.
         """
         nodes = [RegionNode(huge=0, split=0, base=0) for _ in range(self._nodes)]
         figures = RegionFigures(nodes=nodes, zero=0, swapped=0, absent=0)

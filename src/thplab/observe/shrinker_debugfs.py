@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The deferred split shrinker's files below /sys/kernel/debug/shrinker (mm/shrinker_debug.c).
 
-They need CONFIG_SHRINKER_DEBUG and a mounted debugfs. Up to 6.x the shrinker's name is
-"thp-deferred_split"; a number follows, which the kernel gives at boot.
+They need CONFIG_SHRINKER_DEBUG and a mounted debugfs. The shrinker's name is "thp-deferred_split",
+followed by a number that the kernel chooses at boot.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class ShrinkerDebugfs:
     def counts(self) -> dict[int, list[int]]:
         """What the shrinker counts, by cgroup inode: one number for each possible node.
 
-        A cgroup whose numbers add up to 0 has no entry, nor has one that is offline.
+        A cgroup whose numbers add up to 0, or that is offline, has no entry.
         """
         table = {}
         for line in (self.directory / "count").read_text(encoding="ascii").splitlines():
@@ -51,7 +51,7 @@ class ShrinkerDebugfs:
 
 
 def find_deferred_split_shrinker(sys: Path = Path("/sys")) -> ShrinkerDebugfs | None:
-    """The deferred split shrinker's files, or None where the kernel does not show them."""
+    """The deferred split shrinker's files; None if the kernel does not show them."""
     for directory in sorted((sys / _DIRECTORY).glob(f"{_NAME}-*")):
         return ShrinkerDebugfs(directory)
     return None

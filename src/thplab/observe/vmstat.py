@@ -27,7 +27,7 @@ EVENT_PREFIXES = (
     "thp_",
     "unevictable_",
 )
-"""What an Observation keeps: counts of events, whose changes add up; no gauge (nr_*) is among them."""
+"""The counters of an Observation: counts of events, whose changes add up, and no gauges (nr_*)."""
 
 
 def read_vmstat(proc: Path = Path("/proc")) -> dict[str, int]:
@@ -56,7 +56,7 @@ def fold_per_cpu_counters(proc: Path = Path("/proc")) -> bool:
     Node figures otherwise lag by up to 125 pages for each CPU.
 
     Returns:
-        Whether the kernel did it.
+        Whether the kernel has done so.
     """
     try:
         (proc / "sys/vm/stat_refresh").write_text("1", encoding="ascii")

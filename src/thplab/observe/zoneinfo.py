@@ -21,7 +21,7 @@ class NodeSpans:
         self._starts = [start for start, _end, _node in self._spans]
 
     def overlap(self) -> bool:
-        """Whether zones of two nodes interleave, so that a frame's node cannot be told from them."""
+        """Whether zones of two nodes interleave, so that they do not show a frame's node."""
         return any(
             before[1] > after[0] and before[2] != after[2]
             for before, after in zip(self._spans, self._spans[1:], strict=False)

@@ -23,7 +23,7 @@ def release_named(name: str) -> Release:
     """A release by its name.
 
     Raises:
-        InputError: thplab knows none of this name.
+        InputError: thplab knows no release of this name.
     """
     if name not in NAMES:
         raise InputError(f"the release {name!r} is not known; there are {', '.join(NAMES)}")
@@ -31,10 +31,10 @@ def release_named(name: str) -> Release:
 
 
 def check_design(release: Release, design: designs.Design) -> None:
-    """Refuse a design that ships and that this release never had.
+    """Refuse a design that ships but that this release never had.
 
     Raises:
-        InputError: it names the releases that have the design.
+        InputError: the message names the releases that have the design.
     """
     if not designs.ships(design):
         return

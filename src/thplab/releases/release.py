@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Release: what kernels do differently, a field each, and the design of the deferred split queue.
 
-The model does as the newest release does. A field says where in the model an older one differs, so
-that to add a difference is to add a field here and the attribute that it sets.
+The model does as the newest release. Each field names the attribute of the model that makes it do as
+older ones, so a new difference is a field here and that attribute.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ __all__ = ["DIFFERENCES", "Difference", "Release"]
 
 
 class Difference(NamedTuple):
-    """One thing that kernels do since some release, and did not before.
+    """One thing that kernels do since some release, and did not do before.
 
     Attributes:
         since: the release that brought it.
         model: the attribute of a Machine that switches it.
         about: what it is, in a sentence.
-        source: the commit or the option that brought it, and how that is known.
+        source: the commit or the option that brought it, and the evidence.
     """
 
     since: str
@@ -38,11 +38,11 @@ class Difference(NamedTuple):
 
 
 class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A kernel, as far as the model can be one.
+    """What a kernel does, as far as the model knows.
 
     Attributes:
-        name: "6.12"; of a kernel that was probed, the release that it says it is of.
-        design: its deferred split queue, by the name of the design; "unknown" if nobody can tell.
+        name: "6.12"; for a probed kernel, the release in its uname -r.
+        design: the name of its design of the deferred split queue; "unknown" if the probe did not find it.
 
     Each other field is a Difference: whether the kernel does it.
     """
@@ -64,8 +64,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Difference(
             since="6.12",
             model="migration.keeps_queued",
-            about="a folio that moves takes its place on the queue along",
-            source="8a8ca142a488; there in the source of 6.12.117, where the stable series brought it; "
+            about="a queued folio that moves keeps its place on the queue",
+            source="8a8ca142a488, which the stable series brought to 6.12 (source of 6.12.117); "
             "missing on 6.1 (move-pages)",
         ),
     ] = True
@@ -104,7 +104,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             since="6.15",
             model="memory.reuse_large_folio",
             about="a write after a fork keeps a page of a large folio if no other task maps any page of it; "
-            "before, it is always copied unless a PMD maps the whole",
+            "before, it copies the page unless a PMD maps the whole folio",
             source="CONFIG_MM_ID; probed on each kernel",
         ),
     ] = True
@@ -132,15 +132,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Difference(
             since="6.18",
             model="huge_memory.scan_skips_mlocked",
-            about="the shrinker leaves an mlocked huge page alone that is not partly mapped",
-            source="posted in September 2025 for 6.18; missing in the source of 6.12, there in that of 7.2; "
+            about="the shrinker does not split an mlocked huge page unless it is partly mapped",
+            source="posted in September 2025 for 6.18; the source of 7.2 has it, that of 6.12 does not; "
             "probed on kernels with CONFIG_SHRINKER_DEBUG",
         ),
     ] = True
 
     @classmethod
     def of_version(cls, name: str, design: str) -> Release:
-        """What kernels of a number do, "6.14" or uname -r, with a design."""
+        """What kernels of a version ("6.14", or uname -r) do, with a design."""
         version = version_of(name)
         fields = {
             field: version >= version_of(difference.since)
@@ -150,15 +150,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     @property
     def version(self) -> tuple[int, int]:
-        """The name as numbers, to be compared."""
+        """The name as (major, minor), for comparisons."""
         return version_of(self.name)
 
     def has(self, since: str) -> bool:
-        """Whether what came with the release `since` is there; "": all have it."""
+        """Whether this release has what the release `since` brought; "": all have it."""
         return not since or self.version >= version_of(since)
 
     def apply(self, machine: Machine) -> None:
-        """Have a machine do as this release does."""
+        """Make a machine do as this release."""
         for field, difference in DIFFERENCES.items():
             owner, _, name = difference.model.rpartition(".")
             place: Any = operator.attrgetter(owner)(machine)
@@ -167,7 +167,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             setattr(place, name, getattr(self, field))
 
     def differing(self, **found: bool) -> Release:
-        """The same with some fields as they were found.
+        """The same release with other values of some fields.
 
         Raises:
             InputError: there is no such field.

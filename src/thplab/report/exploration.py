@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What the explorer found, as text: a line for each case, a failure with its trace, the table of bugs."""
+"""The explorer's results as text: a line for each case, a failure with its trace, the table of bugs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def case_list() -> str:
 
 
 def verdict_line(verdict: CaseVerdict) -> str:
-    """A case and what came of it, in a line."""
+    """A case and its result, on one line."""
     failure = verdict.failure
     found = f"FAILED: {failure.check}" if failure else f"no failure: {verdict.coverage()}"
     return (
@@ -47,7 +47,7 @@ def verdict_line(verdict: CaseVerdict) -> str:
 
 
 def failure_text(report: Report, *, trace: bool = True) -> str:
-    """A few lines, the trace with a column for each CPU, and how the failure is repeated."""
+    """A few lines, the trace with a column for each CPU, and the command that repeats the failure."""
     failure = report.failure
     lines = [
         f"{failure.check}: {failure.text()}",
@@ -87,7 +87,7 @@ def bug_line(bug: Bug, result: Result) -> str:
 
 
 def fixed_code(verdict: Verdict) -> str:
-    """What the search of the fixed code came to."""
+    """The result of the search of the fixed code."""
     found = (
         f"FAILS: {verdict.failure.text()}" if verdict.failure else f"clean, {verdict.coverage()}"
     )
@@ -95,14 +95,14 @@ def fixed_code(verdict: Verdict) -> str:
 
 
 def corpus_summary(failed: list[str], searched: int, seconds: float) -> str:
-    """The last line of that table; `failed` has the numbers of the bugs that did not come out as expected."""
+    """The last line of that table; `failed` has the numbers of the bugs whose result was not as expected."""
     found = searched - len(failed)
     text = f"{found} of {searched} found, and their fixes clean, in {seconds:.0f} s"
     return f"{text}\nNOT as expected: {', '.join(failed)}" if failed else text
 
 
 def bug_with_schedule(bug: Bug, result: Result) -> str:
-    """A bug, its shortest failing schedule, and what the same search says of the fixed code."""
+    """A bug, its shortest failing schedule, and the result of the same search of the fixed code."""
     report = result.broken.report
     shown = "NOT FOUND" if report is None else failure_text(report)
     return (

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lines of a table in blocks: the columns are aligned over all blocks, and text between them may
-use the whole width, which a table of rich has no way to say.
+"""A table in blocks, whose columns are aligned over all blocks. Text between them may use the whole
+width, which a table of rich does not allow.
 """
 
 from __future__ import annotations
@@ -69,12 +69,12 @@ class Grid:
         return self._fit(table)
 
     def _fit(self, renderable: RenderableType) -> RenderableType:
-        # A line that is wider than it needs to be loses the reader.
+        # A line that is wider than necessary is hard to follow.
         return Constrain(renderable, _LABEL_WIDTH + sum(width + _GAP for width in self.widths))
 
 
 class _Line:
-    """A line over the whole width, of what the terminal's encoding has."""
+    """A line over the whole width, of a character that the terminal's encoding has."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield Text(("-" if options.ascii_only else "─") * options.max_width, style="dim")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What happened on the way: outcomes of steps, notes, warnings, and why figures were not seen."""
+"""Outcomes of steps, warnings, notes, and why figures are unseen, as lines below the table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_REASONS = 8
 
 
 def happenings(comparison: Comparison) -> Iterator[Text]:
-    """A line for each; long lists are cut, as the JSON has them whole."""
+    """A line for each; it cuts long lists, because the JSON has them whole."""
     yield from _outcomes(comparison)
     for column in comparison.columns:
         for note in column.notes:
@@ -46,7 +46,7 @@ def _outcomes(comparison: Comparison) -> Iterator[Text]:
 
 
 def _reasons(comparison: Comparison) -> list[str]:
-    """Why figures that a reader asks for were not seen, each reason once."""
+    """Why figures that the reader asks for are unseen, each reason once."""
     reasons: dict[str, None] = {}
     columns = len(comparison.columns)
     shown = [row for moment in comparison.moments for row in worth_showing(moment.rows, columns)]

@@ -16,7 +16,7 @@ from thplab.scenario.schema import Scenario
 __all__ = ["FORMAT_VERSION", "comparison_json"]
 
 FORMAT_VERSION = 2
-"""Goes up when a key changes its meaning or goes away; new keys do not raise it."""
+"""A higher one when a key changes its meaning or goes away; new keys do not change it."""
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -86,6 +86,6 @@ def _figure(row: Row, rules: dict[Rule, int]) -> dict[str, Any]:
         "values": row.values,
         "reasons": row.reasons,
         "differs": row.differs,
-        # Rules are few and figures many: a figure has the index of its rule.
+        # There are few rules and many figures, so a figure has the index of its rule.
         "rule": rules.setdefault(row.rule, len(rules)),
     }

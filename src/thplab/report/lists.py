@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Lists for the terminal: the library, the releases, what the doctor found."""
+"""Lists for the terminal: the library, the releases, the findings of the doctor."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PLAIN_WIDTH = 160
 
 
 def print_library(entries: Iterable[tuple[str, Scenario | ScenarioError]]) -> None:
-    """Name, number of claims and summary of each scenario, or why it cannot be read."""
+    """Name, number of claims and summary of each scenario, or why thplab cannot read it."""
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold")
     table.add_column("scenario", no_wrap=True)
     table.add_column("claims", justify="right")
@@ -39,7 +39,7 @@ def print_library(entries: Iterable[tuple[str, Scenario | ScenarioError]]) -> No
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
-    """What the doctor found, a line each."""
+    """The findings of the doctor, a line each."""
     table = Table("thing", "for", "state", "found", "remedy", box=None, pad_edge=False)
     for finding in findings:
         table.add_row(finding.thing, finding.use, finding.state, finding.found, finding.remedy)
@@ -63,7 +63,7 @@ def print_releases() -> None:
 
 
 def release_rows() -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Name, design, and what changed since the release before it, each change with its own release."""
+    """Each release's name, design, and changes since the one before, each change with its own release."""
     before = (0, 0)
     last_design = ""
     for name in NAMES:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Which rows a reader sees."""
+"""Which rows the table shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["worth_showing"]
 
 
 def worth_showing(rows: Iterable[Row], columns: int) -> list[Row]:
-    """The rows that answer something: what differs between columns; of one column, what is not 0."""
+    """The rows that differ between columns; of a single column, those that are not 0."""
     return [
         row
         for row in rows
@@ -22,10 +22,10 @@ def worth_showing(rows: Iterable[Row], columns: int) -> list[Row]:
 
 
 def _kept_by_some_only(row: Row) -> bool:
-    """A counter that one column does not have: a kernel has hundreds that the model has not."""
+    """Whether a column lacks the counter: a kernel has hundreds that the model does not have."""
     return row.path.section in ("vmstat", "mthp") and None in row.values
 
 
 def _said_by_nodes(row: Row) -> bool:
-    """The root cgroup's memory is all memory, which the figures of the nodes show."""
+    """Whether it is the root cgroup's memory, which is all memory, as the figures of the nodes show."""
     return row.path.section == "cgroups" and row.path.subject == "/" and row.unit == "bytes"

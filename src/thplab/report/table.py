@@ -34,11 +34,11 @@ _Line = tuple[Text, list[Text]]
 
 
 def comparison_table(comparison: Comparison, *, everything: bool = False) -> Group:
-    """All that a reader sees.
+    """The whole table.
 
     Args:
         comparison: what to show.
-        everything: also rows in which nothing happened, or nothing differs.
+        everything: show also rows that are 0 or do not differ.
     """
     scenario, columns = comparison.scenario, comparison.columns
     claims = [
@@ -95,7 +95,7 @@ def _verdict(result: ClaimResult) -> Text:
 
 
 def _tally(columns: Sequence[Column]) -> Text:
-    """One line: of how many expectations, how many held and failed."""
+    """One line: how many expectations there are, held and failed."""
     verdicts = [result.verdict for column in columns for result in column.claims]
     stated = len(verdicts) - verdicts.count("unstated")
     if verdicts.count("held") == stated:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A Comparison written for the eye: to a terminal, as plain text, as a picture."""
+"""Shows a Comparison: on a terminal, as plain text, as HTML, as a picture."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def comparison_text(
 
 
 def comparison_html(comparison: Comparison, *, everything: bool = False) -> str:
-    """What a terminal would show, as HTML for a notebook: no script, no link, any text is text."""
+    """What a terminal would show, as HTML for a notebook, with all text escaped, no script and no link."""
     console = _recorded(comparison, everything=everything)
     preformatted = '<pre style="line-height: 1.2; white-space: pre">{code}</pre>'
     return console.export_html(theme=_LIGHT, inline_styles=True, code_format=preformatted)
@@ -82,9 +82,9 @@ def comparison_svg(comparison: Comparison, *, everything: bool = False) -> str:
     """What a terminal would show, as an SVG picture."""
     console = _recorded(comparison, everything=everything)
     title = f"thplab compare {comparison.scenario.name}"
-    # The same names for the same content, so that the picture changes only with the result.
+    # The same content gets the same names, so that the picture changes only with the result.
     picture = console.export_svg(title=title, theme=_LIGHT, unique_id="thplab")
-    # A picture must not ask the network for its letters.
+    # A picture must not load a font from the network.
     return _WEB_FONT.sub("", picture).replace("Fira Code, monospace", "monospace")
 
 

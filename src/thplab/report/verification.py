@@ -49,18 +49,18 @@ def verification_text(verifications: Iterable[Verification], *, everything: bool
 
 
 def verification_json(verifications: Sequence[Verification]) -> str:
-    """All of it, each figure with its rule; ends with a newline."""
+    """All figures, each with its rule, as JSON; ends with a newline."""
     encoded = msgspec.json.encode(verifications, enc_hook=encode_hook)
     return msgspec.json.format(encoded).decode() + "\n"
 
 
 def finding_text(number: int, steps: tuple[int, int], differs: Sequence[str], path: Path) -> str:
-    """What a random scenario showed.
+    """A random scenario on which model and kernel differ.
 
     Args:
         number: its place in the series.
-        steps: how many it had, and how many its smallest form has.
-        differs: what differs, a line each.
+        steps: the number of its steps, and of those of its smallest form.
+        differs: the differences, a line each.
         path: the file of its smallest form.
     """
     lines = [f"scenario {number} differs; {steps[1]} of its {steps[0]} steps show it: {path}"]

@@ -15,11 +15,11 @@ from thplab.scenario.units import human_size
 __all__ = ["UNSEEN", "claim_subject", "claim_value", "figure_words", "value_texts"]
 
 UNSEEN = "?"
-"""Stands for a value that was not seen."""
+"""Stands for an unseen value."""
 
 
 def figure_words(path: FigurePath) -> str:
-    """What a figure is, in words; a counter of the kernel keeps the kernel's name."""
+    """A figure in words; a counter keeps the kernel's name."""
     figure = FIGURES.get(path.section, {}).get(path.name)
     return path.name if figure is None else figure.words
 
@@ -41,7 +41,7 @@ def claim_subject(claim: Claim) -> str:
 
 
 def value_texts(values: Sequence[int | None], unit: Unit) -> list[str]:
-    """The values of one row: sizes for a reader, but never two different ones alike."""
+    """The values of one row: rounded sizes, but never the same text for two different ones."""
     if unit == "bytes":
         texts = [UNSEEN if value is None else human_size(value) for value in values]
         if len(set(texts)) == len(set(values)):

@@ -4,7 +4,7 @@
     "/job{000..999}" = { "memory.max" = "2G" }
 
 A table whose texts hold ranges stands for as many tables as its longest range has numbers. All
-ranges count together; a shorter one starts again when it has ended, so its length must divide the
+ranges advance together; a shorter one starts again at its end, so its length must divide the
 longest: `task = "job{000..999}"` with `node = "{0..7}"` puts each eighth job on the same node. A
 first number that begins with 0 sets the number of digits.
 """
@@ -44,7 +44,8 @@ def expand(table: dict[str, Any]) -> list[dict[str, Any]]:
     """The tables that `table` stands for: itself alone where no text in it holds a range.
 
     Raises:
-        ScenarioError: a range is empty or too long, or lengths do not go together; no place yet.
+        ScenarioError: a range is empty or too long, or a length does not divide the longest; the
+            caller adds the place.
     """
     ranges = [_Range(match) for text in _texts(table) for match in _RANGE.finditer(text)]
     if not ranges:
@@ -66,8 +67,8 @@ def _check(each: _Range, longest: _Range) -> None:
         )
     if longest.length % each.length:
         raise ScenarioError(
-            f"the ranges {each.text} and {longest.text} do not go together",
-            f"{longest.length} numbers cannot be shared out over {each.length} evenly",
+            f"the length of the range {each.text} does not divide that of {longest.text}",
+            f"{longest.length} is not a multiple of {each.length}",
         )
 
 
@@ -84,7 +85,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _writer(value: object) -> _Written:
-    """A function from an index to `value` as it is written for that index."""
+    """A function that takes an index and returns `value` with its ranges written out for it."""
     if isinstance(value, str):
         return _text_writer(value)
     if isinstance(value, dict):
@@ -101,7 +102,7 @@ def _text_writer(text: str) -> _Written:
     if not matches:
         return lambda _: text
     if matches[0][0] == text:
-        # A text that is nothing but a range is a number: a node.
+        # A text that is only a range becomes a number: a node.
         return _Range(matches[0]).number
     pieces: list[str | _Range] = []
     end = 0

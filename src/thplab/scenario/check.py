@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What a decoded scenario must keep to as a whole: the host, the names, the steps in order, the claims.
+"""Checks of a decoded scenario as a whole: the host, the names, the steps in order, the claims.
 
-Each check raises a ScenarioError with the place, the name and what would be right.
+Each raises a ScenarioError with the place, the name and what would be right.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def check(scenario: Scenario) -> None:
     """Refuse a scenario that no backend could carry out.
 
     Raises:
-        ScenarioError: the first mistake that was found.
+        ScenarioError: the first mistake.
     """
     if not _SCENARIO_NAME.fullmatch(scenario.name):
         raise ScenarioError(
@@ -35,7 +35,7 @@ def check(scenario: Scenario) -> None:
             'a name has letters, digits, ".", "_" and "-", at most 128 of them',
         )
     if not scenario.summary.strip() or len(scenario.summary) > 500:
-        raise ScenarioError("summary is empty or very long", "say in a sentence what is shown")
+        raise ScenarioError("summary is empty or very long", "say in a sentence what it shows")
     check_host(scenario.host)
     _check_cgroups(scenario)
     observations = walk(scenario)
@@ -46,7 +46,7 @@ def check(scenario: Scenario) -> None:
 
 
 def walk(scenario: Scenario) -> dict[str, Seen]:
-    """Walk the steps without carrying them out; what there is at each observation, by label.
+    """Check the steps in order without carrying them out; return what exists at each observation, by label.
 
     Raises:
         ScenarioError: the first step that cannot be carried out.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Claims of a scenario, held against a Run."""
+"""Checks the claims of a scenario on a Run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ClaimResult(msgspec.Struct, kw_only=True, frozen=True):
     """One claim on one Run.
 
     expected: the condition for the Run's design and release; None where the claim says nothing about it.
-    actual: the figure that was found; None where it was not seen, and `reason` says why.
+    actual: the figure; None if the Run does not have it, and `reason` says why.
     """
 
     claim: Claim
@@ -33,7 +33,7 @@ class ClaimResult(msgspec.Struct, kw_only=True, frozen=True):
 
 
 def evaluate(scenario: Scenario, run: Run) -> list[ClaimResult]:
-    """Hold each claim of the scenario against the Run, in the scenario's order."""
+    """Check each claim of the scenario on the Run, in the scenario's order."""
     observations = {observation.label: observation for observation in run.observations}
     return [
         _evaluate(claim, claim.expect.of(run.design, run.release.name), observations)

@@ -33,8 +33,8 @@ class Condition:
     """What one figure must be.
 
     Attributes:
-        text: as the file says it.
-        holds: tells whether a figure is so.
+        text: as in the file.
+        holds: whether a figure meets it.
     """
 
     __slots__ = ("holds", "text")
@@ -51,7 +51,7 @@ class Expectation(Written):
     """The conditions of a claim, by design, by release ("6.12"), or "*" for any other.
 
     Attributes:
-        conditions: each with whose it is; one text for all is the condition of "*".
+        conditions: by design or release; one text for all is the condition of "*".
     """
 
     __slots__ = ("_written", "conditions")
@@ -65,23 +65,23 @@ class Expectation(Written):
         """One condition, or a table of them.
 
         Raises:
-            ValueError: it is empty, names what cannot be a design or a release, or is no condition.
+            ValueError: it is empty, a name cannot be that of a design or a release, or a text is no condition.
         """
         table = {"*": value} if isinstance(value, str) else value
         if not isinstance(table, dict):
             raise ValueError(f"cannot expect {quoted(value)}; {_FORMS}")  # noqa: TRY004
         if not table:
-            raise ValueError('expect is empty; say what holds for a design, or for "*"')
+            raise ValueError('expect is empty; give a condition for a design, or for "*"')
         for whose in table:
             if not _WHOSE.fullmatch(whose):
                 raise ValueError(
-                    f"{quoted(whose)} cannot be the name of a design; the name of a design, "
+                    f"{quoted(whose)} cannot be the name of a design; give the name of a design, "
                     'a release, "file.py:Class", or "*" for any other'
                 )
         return cls(value, {whose: _condition(text) for whose, text in table.items()})
 
     def of(self, design: str, release: str) -> Condition | None:
-        """What is expected of a design on a release; None: the claim says nothing about it.
+        """The condition of a design on a release; None: the claim says nothing about it.
 
         A condition of the release goes before one of the design, and that before "*".
         """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What there is at each point of a scenario, without carrying it out.
+"""The tasks, cgroups and regions that exist at each point of a scenario, without carrying it out.
 
-What is alive and mapped at each step is known from the file alone, so a step that uses a cgroup that
-was removed, a task that has ended or a part that was unmapped is refused before anything runs.
+The file alone decides them. So thplab refuses a step that uses a removed cgroup, an ended task or an
+unmapped part before anything runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["Declared", "DeclaredRegion", "DeclaredTask", "Seen"]
 
 
 class Seen(NamedTuple):
-    """What there is at an observation: cgroups by path, regions as "task.region"."""
+    """What exists at an observation: cgroups by path, regions as "task.region"."""
 
     cgroups: tuple[str, ...]
     regions: tuple[str, ...]
@@ -31,8 +31,8 @@ class DeclaredRegion:
 
     Attributes:
         size: in bytes.
-        unusable: pages that no step may use again, each with why: "unmapped at step 3 (unmap)".
-        protected: pages that no step may write to, each with why; no page is in two of them.
+        unusable: pages that no step may use again, with the reason: "unmapped at step 3 (unmap)".
+        protected: pages that no step may write to, with the reason; no page is in two of them.
     """
 
     __slots__ = ("protected", "size", "unusable")
@@ -74,13 +74,13 @@ class Declared:
     Args:
         host: the machine.
         cgroups: the paths below the root, parents before children.
-        tasks: those that are there at the beginning.
+        tasks: those that exist before the first step.
 
     Attributes:
         where: the place in the file that messages name.
         populated, children: by cgroup, how many tasks and child cgroups it has.
-        removed, ended: cgroups and tasks that are gone, with the place.
-        observations: what there was at each, by label.
+        removed, ended: removed cgroups and ended tasks, with the place of that step.
+        observations: what existed at each, by label.
     """
 
     def __init__(
@@ -102,13 +102,13 @@ class Declared:
             self.add_task(name, task)
 
     def add_cgroup(self, path: str) -> None:
-        """A cgroup is made; its parent is there."""
+        """Add a cgroup, whose parent exists."""
         self.cgroups[path] = None
         self.populated[path] = self.children[path] = 0
         self.children[parent_of(path)] += 1
 
     def add_task(self, name: str, task: Task) -> None:
-        """A task starts."""
+        """Add a task."""
         self.cgroup(task.cgroup)
         if not -1000 <= task.oom_score_adj <= 1000:
             raise self.wrong(f"oom_score_adj is {task.oom_score_adj}", "it is -1000 to 1000")
@@ -121,10 +121,10 @@ class Declared:
         """An error at this place."""
         return ScenarioError(problem, remedy, self.where)
 
-    # What steps name. Each raises a ScenarioError where it is not there.
+    # What steps name. Each raises a ScenarioError if it does not exist.
 
     def name(self, name: str, kind: str) -> None:
-        """A new name for a region, a task or an observation."""
+        """Check a new name for a region, a task or an observation."""
         check_name(name, kind, self.where)
 
     def task(self, name: str) -> DeclaredTask:
@@ -150,7 +150,7 @@ class Declared:
         return region
 
     def cgroup(self, path: str) -> None:
-        """A cgroup that is there."""
+        """Check that a cgroup exists."""
         if path in self.cgroups:
             return
         if path in self.removed:
@@ -161,15 +161,15 @@ class Declared:
         raise self.wrong(f"there is no cgroup {quoted(path)}", meant(path, self.cgroups, "cgroups"))
 
     def node(self, nid: int) -> None:
-        """A node of the host."""
+        """Check that the host has the node."""
         check_node(nid, len(self.host.nodes), self.where)
 
     def policy(self, policy: Policy) -> None:
-        """A policy that the host can have."""
+        """Check a policy."""
         check_policy(policy, len(self.host.nodes), self.where)
 
     def memory_controller(self) -> None:
-        """The memory controller."""
+        """Check that the host has the memory controller."""
         if self.host.memcg == "disabled":
             raise self.wrong(
                 'a host with memcg = "disabled" has no memory controller',
@@ -187,12 +187,12 @@ class Declared:
             )
 
     def enter(self, path: str) -> None:
-        """A task is in the cgroup from now on."""
+        """Put a task into the cgroup."""
         self.may_enter(path)
         self.populated[path] += 1
 
     def end_task(self, name: str) -> None:
-        """A living task ends."""
+        """End a living task."""
         self.populated[self.task(name).cgroup] -= 1
         del self.tasks[name]
         self.ended[name] = self.where

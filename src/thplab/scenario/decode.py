@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Tables of a scenario file to typed structs, each mistake named with its place and a remedy."""
+"""Decodes the tables of a scenario file into typed structs; names the place and the remedy of each mistake."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _AT = re.compile(r"^(?P<problem>.*?)(?: - at `\$\.?(?P<path>.*)`)?$", re.DOTALL)
 
 
 def decode(tables: dict[str, Any]) -> Scenario:
-    """The Scenario that the tables of a file say, each table for itself; not yet checked as a whole.
+    """Decode each table of a file by itself; the caller checks the Scenario as a whole.
 
     Raises:
         ScenarioError: an unknown key, a missing one, or a value of the wrong kind.
@@ -140,14 +140,16 @@ def _tasks(tables: dict[str, Any]) -> dict[str, Task]:
 
 def _add(known: dict[str, _Decoded], name: str, value: _Decoded, where: str) -> None:
     if name in known:
-        raise ScenarioError("there are two of this name", "give each its own name", where)
+        raise ScenarioError("the name occurs twice", "give each its own name", where)
     if len(known) >= MOST_GROUPS:
-        raise ScenarioError(f"more than {MOST_GROUPS} of them", "fewer are enough", where)
+        raise ScenarioError(
+            f"the file has more than {MOST_GROUPS} of this kind", "leave some out", where
+        )
     known[name] = value
 
 
 def _named(tables: dict[str, Any], kind: str) -> list[tuple[str, Any]]:
-    """The entries of a table, those with ranges in braces written out."""
+    """The entries of a table, with ranges in braces written out."""
     entries: list[tuple[str, Any]] = []
     for name, value in tables.items():
         for entry in _expanded({name: value}, f"{kind} {quoted(name)}"):
@@ -164,10 +166,10 @@ def _expanded(table: dict[str, Any], where: str) -> list[dict[str, Any]]:
 
 
 def make_step(do: str, **fields: object) -> Step:
-    """One step from what a file would say of it.
+    """Make one step from the fields that a file would give.
 
     Raises:
-        ScenarioError: it is no step, a field is unknown, missing or of the wrong kind.
+        ScenarioError: there is no such step, or a field is unknown, missing or of the wrong kind.
     """
     _, kind = _step_kind({"do": do}, "")
     return make_struct({"do": do, **fields}, kind, do)
@@ -183,7 +185,9 @@ def _steps(tables: Sequence[Any]) -> tuple[tuple[Step, ...], tuple[int, ...]]:
             origins.append(number)
         if len(steps) > MOST_STEPS:
             raise ScenarioError(
-                f"there are more than {MOST_STEPS} steps by now", "make the ranges shorter", where
+                f"there are more than {MOST_STEPS} steps up to here",
+                "make the ranges shorter",
+                where,
             )
     return tuple(steps), tuple(origins)
 
@@ -215,7 +219,7 @@ def make_struct(table: object, kind: type[_Decoded], where: str) -> _Decoded:
     try:
         return msgspec.convert(table, kind, dec_hook=decode_hook)
     except ScenarioError as error:
-        # From deep in a table: it knows the place there, and not whose table it is.
+        # It comes from deep in a table: it knows the place there, but not whose table it is.
         error.where = ", ".join(part for part in (where, error.where) if part)
         raise
     except msgspec.ValidationError as error:
@@ -258,7 +262,7 @@ def _check_keys(
 
 
 def _explained(message: str, kind: type[Any], where: str) -> ScenarioError:
-    """The complaint of msgspec in a reader's words."""
+    """A complaint of msgspec in the words of a scenario file."""
     match = _AT.match(message)
     problem, path = (match["problem"], match["path"] or "") if match else (message, "")
     expected = re.match(r"Expected `(.*?)`, got `(.*?)`", problem)

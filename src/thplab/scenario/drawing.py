@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Chance, as the steps of a random scenario draw on it."""
+"""What the steps of a random scenario draw from."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _PARTS = [
 
 
 class Draw:
-    """What a step may use when it is drawn.
+    """The chances and choices that a step has when fuzz draws it.
 
     Args:
-        random: the series; nothing is kept secret by it.
-        declared: what there is at this point.
-        never_used: a cgroup that no task is ever in.
+        random: the series; no secret depends on it.
+        declared: what exists at this point.
+        never_used: a cgroup that never has a task.
     """
 
     def __init__(self, random: Random, declared: Declared, never_used: str) -> None:
@@ -47,11 +47,11 @@ class Draw:
         self._born = 0
 
     def chance(self, probability: float) -> bool:
-        """True in so many cases."""
+        """True with this probability."""
         return self.random.random() < probability
 
     def choice(self, choices: Sequence[_T]) -> _T:
-        """One of them; the likelier, the more often it is among them."""
+        """One of them; an entry that occurs twice is twice as likely."""
         return self.random.choice(choices)
 
     def new_name(self, prefix: str) -> str:
@@ -107,11 +107,11 @@ class Draw:
         return Policy(mode="bind" if mode == "bind" else "preferred", nodes=(self.node(),))
 
     def cgroup(self) -> str:
-        """A cgroup below the root that is there."""
+        """A cgroup below the root."""
         return self.choice([path for path in self.declared.cgroups if path != "/"])
 
     def leaf(self) -> str:
-        """A cgroup that a task can be in, or could be."""
+        """A cgroup that can hold tasks."""
         leaves = [
             path
             for path, children in self.declared.children.items()

@@ -15,7 +15,7 @@ class ScenarioError(InputError):
         problem: what is wrong, with the name of the cgroup, the region, the node.
         remedy: what would be right.
         where: the place in the file, "step 3 (discard)", "host", "claim 2".
-        path: the file; filled in by whoever knows it.
+        path: the file; the code that knows it fills it in.
     """
 
     def __init__(self, problem: str, remedy: str = "", where: str = "", path: str = "") -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The base pages that a step is about: an address range of a region, and a part of each huge page."""
+"""The base pages that a step acts on: an address range of a region, and a part of each huge page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ __all__ = ["Extent"]
 
 
 class Extent(NamedTuple):
-    """Base pages `first` to `end` (not included) of a region, as far as `mask` has them.
-
-    Page p is in it if first <= p < end and bit p % 512 of `mask` is set.
-    """
+    """Page p of a region is in it if first <= p < end and bit p % 512 of `mask` is set."""
 
     first: int
     end: int
@@ -45,7 +42,7 @@ class Extent(NamedTuple):
         return [part for part in parts if part.first < part.end and part.mask]
 
     def slots(self) -> Iterator[tuple[int, int]]:
-        """Each huge-page-sized slot with pages in it: its number, and the pages, a bit each."""
+        """Each huge-page-sized slot that has pages in it: its number, and a bit for each page."""
         for slot in range(self.first // HPAGE_PMD_NR, -(-self.end // HPAGE_PMD_NR)):
             start = slot * HPAGE_PMD_NR
             mask = self.mask

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Paths to figures of an Observation: "regions.victim.far[1].huge" and its like.
+"""Paths to figures of an Observation, such as "regions.victim.far[1].huge".
 
 nodes[0].free                    one node; without [0] the sum over all nodes
 cgroups./victim[0].queue         one cgroup on one node; without [0] the sum over all nodes
 regions.victim.far[1].huge       one region on one node; without [1] the sum over all nodes
 regions.victim.far.absent        pages of a region that have no node: zero, swapped, absent
-regions.job*.heap.huge           "*" in a subject: the sum over all that fit
+regions.job*.heap.huge           "*" in a subject: the sum over all that match
 vmstat.thp_split_page            a counter of /proc/vmstat
 mthp.2048kB.split                a counter of one size of huge pages
 """
@@ -54,12 +54,12 @@ _LONGEST_PATH = 2000
 
 
 class FigurePath(Written):
-    """A path, taken apart: "nodes", "cgroups", "regions", "vmstat" or "mthp", then what it names.
+    """A path in its parts.
 
     Attributes:
-        section: the first word.
+        section: "nodes", "cgroups", "regions", "vmstat" or "mthp".
         subject: the cgroup, the region or the size of huge page; "" for nodes and vmstat.
-        nid: the node; None: the sum over all, or a figure that has none.
+        nid: the node; None: the sum over all nodes, or the figure belongs to no node.
         name: the figure or the counter.
     """
 
@@ -74,10 +74,10 @@ class FigurePath(Written):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Take a path apart.
+        """Decode the text of a path.
 
         Raises:
-            ValueError: it is none of the forms, or there is no such figure.
+            ValueError: it has none of the forms, or there is no such figure.
         """
         try:
             return cls(*_parse(value))
@@ -90,7 +90,7 @@ class FigurePath(Written):
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
-        """Text; the pattern is the loader's own business."""
+        """Text; only the loader checks its form."""
         return {"type": "string"}
 
     def where(self, nid: int | None) -> FigurePath:
@@ -113,7 +113,7 @@ class FigurePath(Written):
 
 
 class Unseen(NamedTuple):
-    """A figure that an observation does not have, and why."""
+    """Why an observation does not have a figure."""
 
     reason: str
 
@@ -125,7 +125,7 @@ def _parse(text: object) -> tuple[str, str, int | None, str]:
         match = _PATH.fullmatch(text)
     if match is None:
         raise ValueError(
-            'a figure is like "regions.victim.far[1].huge", "cgroups./victim[0].queue", '
+            'a figure has a path such as "regions.victim.far[1].huge", "cgroups./victim[0].queue", '
             '"nodes[0].free", "vmstat.thp_split_page" or "mthp.2048kB.split"'
         )
     if match["counter"]:
@@ -170,11 +170,11 @@ def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen
         case "cgroups":
             cgroups = _fitting(observation.cgroups, path.subject)
             if not cgroups:
-                return [Unseen(f"{path.subject} was not there")]
+                return [Unseen(f"{path.subject} did not exist at that moment")]
             return [value for nodes in cgroups for value in _on_nodes(nodes, path)]
     regions = _fitting(observation.regions, path.subject)
     if not regions:
-        return [Unseen(f"{path.subject} was not there: its task had ended")]
+        return [Unseen(f"{path.subject} no longer existed: its task had ended")]
     if path.name in NODELESS:
         return [getattr(region, path.name) for region in regions]
     return [value for region in regions for value in _on_nodes(region.nodes, path)]
@@ -183,7 +183,7 @@ def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen
 def _fitting(subjects: dict[str, _Subject], wanted: str) -> list[_Subject]:
     if "*" not in wanted:
         return [subjects[wanted]] if wanted in subjects else []
-    # Only "*" is special here: the other signs of a shell pattern are taken as they stand.
+    # Only "*" is special: the other signs of a shell pattern stand for themselves.
     pattern = wanted.replace("[", "[[]").replace("?", "[?]")
     return [figures for subject, figures in subjects.items() if fnmatchcase(subject, pattern)]
 
@@ -236,9 +236,9 @@ def why_unseen(observation: Observation, path: FigurePath) -> str:
     if path.section in observation.missing:
         return observation.missing[path.section]
     if path.section == "vmstat" and path.name not in observation.vmstat:
-        return f"it has no such counter; {meant(path.name, observation.vmstat, 'counters')}"
+        return f"there is no such counter; {meant(path.name, observation.vmstat, 'counters')}"
     if path.section == "mthp" and path.name not in observation.mthp.get(path.subject, {}):
         known = [f"{size}.{name}" for size, counts in observation.mthp.items() for name in counts]
         wanted = f"{path.subject}.{path.name}"
-        return f"it has no such counter; {meant(wanted, known, 'counters')}"
-    return "it does not count this"
+        return f"there is no such counter; {meant(wanted, known, 'counters')}"
+    return "the backend does not count this"

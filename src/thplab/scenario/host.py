@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What there is before the first step: the machine, and its tasks. Its cgroups are in tunables.py."""
+"""What exists before the first step: the machine, and its tasks. Cgroups are in tunables.py."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MOST_NODES = 64
 MOST_MEMORY = 64 << 40
 LEAST_NODE = 64 << 20
 LOCAL_DISTANCE = 10
-"""What the kernel writes on the diagonal of the distance table (LOCAL_DISTANCE)."""
+"""The distance of a node from itself (the kernel's LOCAL_DISTANCE)."""
 
 
 class Host(
     msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
 ):
-    """The machine: the memory of each node, and how it was booted."""
+    """The machine: the memory of each node, and its boot options."""
 
     nodes: tuple[Size, ...]
     distances: tuple[tuple[int, ...], ...] | None = None
@@ -44,10 +44,10 @@ class Task(
 
 
 def check_host(host: Host) -> None:
-    """Refuse a machine that no backend could be.
+    """Refuse a machine that no backend can offer.
 
     Raises:
-        ScenarioError: the number of nodes, their sizes or their distances.
+        ScenarioError: the number of nodes, a size or a distance is wrong.
     """
     count = len(host.nodes)
     if not 1 <= count <= MOST_NODES:
@@ -74,8 +74,8 @@ def check_host(host: Host) -> None:
 def _check_distances(distances: tuple[tuple[int, ...], ...], count: int) -> None:
     if len(distances) != count or any(len(row) != count for row in distances):
         raise ScenarioError(
-            "distances is not a row for each node with a number for each node",
-            f"{count} rows of {count} numbers, as in /sys/devices/system/node/nodeN/distance",
+            "distances must be a row for each node, with a number for each node",
+            f"give {count} rows of {count} numbers, as in /sys/devices/system/node/nodeN/distance",
             "host",
         )
     for nid, row in enumerate(distances):
@@ -86,6 +86,6 @@ def _check_distances(distances: tuple[tuple[int, ...], ...], count: int) -> None
             ):
                 raise ScenarioError(
                     f"the distance from node {nid} to node {other} is {distance}",
-                    f"a node is {LOCAL_DISTANCE} from itself and 11 to 254 from another",
+                    f"a node has the distance {LOCAL_DISTANCE} to itself and 11 to 254 to another",
                     "host",
                 )

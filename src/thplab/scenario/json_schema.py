@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The scenario language as a JSON Schema, generated from the structs: editors complete and check with it."""
+"""The scenario language as a JSON Schema, generated from the structs, for completion and checks in editors."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def schema_text() -> str:
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a scenario file as the loader takes it, ranges in braces included."""
+    """The schema of the files that the loader accepts, ranges in braces included."""
     content = msgspec.json.schema(Scenario, schema_hook=schema_hook)
     definitions: dict[str, Any] = content["$defs"]
     for name, definition in definitions.items():
         _describe(name, definition)
-    # The loader fills this in; a file does not have it.
+    # The loader fills this in; a file cannot have it.
     del definitions["Scenario"]["properties"]["origins"]
     _allow_ranges(definitions)
     whole = {
@@ -42,7 +42,7 @@ def json_schema() -> dict[str, Any]:
         "title": "thplab scenario",
         **content,
     }
-    # Defaults become what a file would say.
+    # Defaults become the values that a file would have.
     decoded: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(whole, enc_hook=encode_hook))
     return decoded
 
@@ -56,7 +56,7 @@ def _describe(name: str, definition: dict[str, Any]) -> None:
 
 
 def _allow_ranges(definitions: dict[str, Any]) -> None:
-    """A step for many nodes gives the node as a range in braces."""
+    """Allow a range in braces where a step names a node."""
     node_range = {"type": "string", "pattern": f"^{_RANGE}$"}
     for definition in definitions.values():
         properties = definition.get("properties", {})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The library of scenario files that thplab comes with."""
+"""The library of scenario files that comes with thplab."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def library_dir() -> Path:
     """The folder of the library: thplab/library when installed, scenarios/ of a source tree.
 
     Raises:
-        InputError: neither is there.
+        InputError: neither exists.
     """
     package = Path(thplab.__file__).parent
     installed = package / "library"
@@ -41,7 +41,7 @@ def find_scenario(argument: str) -> Scenario:
 
     Raises:
         ScenarioError: the file is not a scenario.
-        InputError: there is neither.
+        InputError: neither exists.
     """
     if "/" in argument or argument.endswith(".toml") or Path(argument).is_file():
         return load(argument)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Scenario files to Scenarios: decoded once, strictly, and checked as a whole.
+"""Loads scenario files: decodes each once, strictly, and checks it as a whole.
 
 >>> from thplab.scenario.loader import load
 >>> load("scenarios/cover-letter.toml").name
@@ -23,7 +23,7 @@ def load(path: str | os.PathLike[str]) -> Scenario:
     """Read a scenario file.
 
     Raises:
-        ScenarioError: it cannot be read, or is not a scenario; names file, place and remedy.
+        ScenarioError: thplab cannot read it, or it is not a scenario; names file, place and remedy.
     """
     name = os.fspath(path)
     try:
@@ -35,7 +35,7 @@ def load(path: str | os.PathLike[str]) -> Scenario:
 
 
 def loads(text: str, path: str = "<text>") -> Scenario:
-    """Read a scenario from a text; `path` is what messages call it.
+    """Read a scenario from a text, which messages call `path`.
 
     Raises:
         ScenarioError: it is not a scenario; names `path`, place and remedy.

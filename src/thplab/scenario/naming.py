@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Names in a scenario: what they may look like, and what a misspelt one was meant to be."""
+"""Names in a scenario: which are valid, and which one a misspelt name probably means."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def listed(names: Iterable[str], most: int = 8) -> str:
 
 
 def meant(name: str, known: Iterable[str], kind: str) -> str:
-    """The remedy for a name that is not among `known`: the nearest one, or what there is.
+    """The remedy for a name that is not among `known`: the nearest of them, or all of them.
 
     Args:
         name: what the file says.
         known: the names that would be right.
-        kind: what they are, in the plural: "cgroups".
+        kind: what they name, in the plural: "cgroups".
     """
     candidates = list(islice(known, 2000))
     if not candidates:

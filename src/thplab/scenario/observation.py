@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What was seen: one shape of Observation, whoever took it.
+"""Observations and Runs: one shape for the model and for kernels.
 
-A figure that a backend cannot see is None, and None equals nothing, not even None: the reason
-stands in :attr:`Observation.missing` under the path of the figure.
+A figure that a backend cannot see is None, and None equals nothing, not even None.
+:attr:`Observation.missing` has the reason, under the path of the figure.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class RegionNode(msgspec.Struct, kw_only=True):
 
 
 class RegionFigures(msgspec.Struct, kw_only=True):
-    """A region: by node, and what has no node."""
+    """A region: its figures by node, and those that belong to no node."""
 
     nodes: list[RegionNode]
     zero: Annotated[
@@ -174,7 +174,7 @@ class Observation(msgspec.Struct, kw_only=True):
 
 
 def without_figures(seen: Observation, reason: str) -> Observation:
-    """The same moment with nothing seen: what led there is not what was asked for."""
+    """The same observation without its figures, because an earlier step did not happen."""
     return Observation(
         label=seen.label,
         nodes=[NodeFigures() for _ in seen.nodes],
@@ -190,10 +190,10 @@ def without_figures(seen: Observation, reason: str) -> Observation:
 
 
 class StepOutcome(msgspec.Struct, kw_only=True):
-    """What a step did that an observation does not show, in one line: who was killed, what an error said.
+    """What a step did that an observation does not show, in one line: which task the OOM killer killed, an error.
 
     `step` is its index in `Scenario.steps`, from 0; `Scenario.where()` names it for a reader. `done` is
-    False where the kernel, or the release, has no interface for the step.
+    False if the kernel, or the release, has no interface for the step.
     """
 
     step: int
@@ -214,11 +214,11 @@ class Run(msgspec.Struct, kw_only=True):
     outcomes: list[StepOutcome] = []
     warnings: list[str] = []
     release: Release
-    """What the backend does as: the model as it was told, a kernel as it was found out."""
+    """The release that the model stood for, or what the agent found out about the kernel."""
     kernel: str = ""
-    """What the kernel calls itself (uname -r); "" for the model."""
+    """The kernel's version (uname -r); "" for the model."""
     notes: list[str] = []
-    """How it was run, for the reader: which kernel and emulation, what is known and harmless."""
+    """How thplab ran it: which kernel, which emulation, which complaints are known and harmless."""
 
     @property
     def design(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The `part` of a step: which base pages of each huge page it is about, as a bit mask.
+"""The `part` of a step: which base pages of each huge page it acts on, as a bit mask.
 
 >>> Part.parse("first page of each huge page").mask
 1
@@ -33,14 +33,14 @@ _ONE = re.compile(rf"page ([0-9]{{1,3}}){_EACH}", re.ASCII)
 _SPAN = re.compile(rf"pages ([0-9]{{1,3}})-([0-9]{{1,3}}){_EACH}", re.ASCII)
 
 PARTS = (*_FIXED, "page 7" + _EACH, "pages 16-31" + _EACH)
-"""One example of each form that a part may have."""
+"""An example of each form of a part."""
 
 
 class Part(Written):
     """A part of each huge page.
 
     Attributes:
-        text: as the file says it.
+        text: as in the file.
         mask: bit i stands for base page i of each huge page. Every form is one run of pages.
     """
 
@@ -55,7 +55,7 @@ class Part(Written):
         """The part that a text names.
 
         Raises:
-            ValueError: it is none of the forms, or a page is not below HPAGE_PMD_NR.
+            ValueError: it has none of the forms, or a page is not below HPAGE_PMD_NR.
         """
         if not isinstance(value, str):
             raise ValueError(f"a part is text; {_forms()}")  # noqa: TRY004 -- what msgspec explains

@@ -27,15 +27,17 @@ def check_node(nid: int, count: int, where: str) -> None:
 
 
 def check_policy(policy: Policy, count: int, where: str) -> None:
-    """Refuse a policy that set_mempolicy(2) would refuse: nodes missing, unknown or not wanted."""
+    """Refuse a policy that set_mempolicy(2) would refuse: nodes are missing, unknown or not allowed."""
     for nid in policy.nodes:
         check_node(nid, count, where)
     if len(set(policy.nodes)) != len(policy.nodes):
-        raise ScenarioError("a node is named twice in a policy", "name each node once", where)
+        raise ScenarioError("the policy names a node twice", "name each node once", where)
     if policy.mode == "local" and policy.nodes:
         raise ScenarioError('the policy "local" takes no nodes', "leave nodes out", where)
     if policy.mode != "local" and not policy.nodes:
-        raise ScenarioError(f'the policy "{policy.mode}" has no nodes', "nodes = [0]", where)
+        raise ScenarioError(
+            f'the policy "{policy.mode}" has no nodes', "name them: nodes = [0]", where
+        )
     if policy.mode == "preferred" and len(policy.nodes) != 1:
         raise ScenarioError(
             'the policy "preferred" has several nodes', "prefer one node: nodes = [0]", where

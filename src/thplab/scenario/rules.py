@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""How a figure of one Run may be held against the same figure of another, and what a figure is.
+"""What a figure is, and how to compare it between two Runs.
 
-Between two Runs of the model every figure is exact, as the model is deterministic. The rules are for
-the model against a kernel, or one boot of a kernel against another. Each says why.
+Between two Runs of the model every figure is exact, because the model is deterministic. The rules apply
+to the model against a kernel, and to one boot of a kernel against another. Each says why.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Rule(msgspec.Struct, frozen=True):
     """A rule, and the reason for it.
 
     exact: equal or different. within: may differ by `tolerance`, in the figure's own unit.
-    incomparable: says nothing.
+    incomparable: a difference says nothing.
     """
 
     kind: Literal["exact", "within", "incomparable"]
@@ -36,19 +36,19 @@ OF_PROCESSES = Rule(
     "the tasks and the agent are processes, with up to 2M of their own; statistics lag by 1M",
     1 << 20,
 )
-"""The tolerance is that of the statistics; what each process has comes on top."""
+"""The tolerance is that of the statistics; tolerances.rule_for() adds that of the processes."""
 
 
 class Figure(NamedTuple):
-    """A figure of an Observation: all that there is to know of it beside its value.
+    """A figure of an Observation, apart from its value.
 
     Attributes:
         unit: what it counts.
-        words: what it is, for a reader of a table.
+        words: what a table calls it.
         about: what it is, in full, with the kernel's file.
-        rule: how two Runs of a scenario may be held against each other.
+        rule: how to compare it between two Runs of a scenario.
         rebuilt: khugepaged, when awake, changes it.
-        alone: its words where no figure stands before it; "": the same.
+        alone: its words where the table shows no figure before it; "": the same.
     """
 
     unit: Unit

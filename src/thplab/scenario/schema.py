@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The scenario language: what a scenario file may say, as typed structs.
+"""The scenario language as typed structs.
 
-A scenario is data. It is decoded once, strictly (see :mod:`thplab.scenario.loader`), and every
-backend gets the same objects. Each step is a file in :mod:`thplab.scenario.steps`.
+A scenario is data. :mod:`thplab.scenario.loader` decodes it once, strictly, and every backend gets
+the same objects. Each step is a file in :mod:`thplab.scenario.steps`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Claim", "Scenario"]
 class Claim(
     msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
 ):
-    """What must hold: a figure of an Observation, compared with an expectation.
+    """A figure of an Observation, and what it must be.
 
     `value` is a path into the Observation `at` (see docs/scenarios.md): "regions.victim.far.huge"
     (all nodes), "regions.victim.far[1].huge" (node 1), "cgroups./victim[0].queue", "nodes[0].free",
@@ -43,8 +43,8 @@ class Scenario(
 ):
     """A scenario file, whole.
 
-    Where a step of the file stood for several ("job{000..999}"), `steps` has each of them, and
-    `origins` the number that each has in the file, from 1; otherwise `origins` is empty.
+    If a step of the file stands for several ("job{000..999}"), `steps` has each of them, and
+    `origins` the number of each in the file, from 1; otherwise `origins` is empty.
     """
 
     name: str
@@ -57,14 +57,14 @@ class Scenario(
     origins: tuple[int, ...] = ()
 
     def where(self, index: int) -> str:
-        """The step `steps[index]` as a message names it: "step 3 (discard)", counted in the file."""
+        """How a message names `steps[index]`: "step 3 (discard)", with its number in the file."""
         number = self.origins[index] if self.origins else index + 1
         return f"step {number} ({self.steps[index].__struct_config__.tag})"
 
     def declared(self) -> Declared:
-        """What there is before the first step.
+        """What exists before the first step.
 
         Raises:
-            ScenarioError: a task's cgroup, policy or oom_score_adj.
+            ScenarioError: a task's cgroup, policy or oom_score_adj is wrong.
         """
         return Declared(self.host, self.cgroups, self.tasks)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What every step is: a struct that a file says, and four things that it can do.
+"""What every step is: a struct with the fields that a file may have, and four methods.
 
-Each step is one file in thplab/scenario/steps/, found by its being there.
+Each file in thplab/scenario/steps/ is one step.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Step(
     """One thing that happens. `do` names it: the tag of its class.
 
     Class attributes:
-        weight: how often fuzz draws it, beside the other steps.
+        weight: how often fuzz draws it, relative to the other steps.
         since: the release that brought the interface that it needs; "" if all releases have it.
     """
 
@@ -43,15 +43,15 @@ class Step(
     since: ClassVar[str] = ""
 
     def check(self, declared: Declared) -> None:
-        """Refuse what cannot be carried out at this point; note what the step changes.
+        """Refuse a step that is impossible at this point; note what it changes.
 
         Raises:
-            ScenarioError: nothing is noted then.
+            ScenarioError: it is impossible; `declared` has not changed.
         """
         raise NotImplementedError
 
     def on_model(self, world: ModelWorld) -> str:
-        """Do it to the model.
+        """Carry it out on the model.
 
         Returns:
             What it did that an observation does not show, in one line, or "".
@@ -59,12 +59,12 @@ class Step(
         raise NotImplementedError
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """Do it to a running kernel. Returns as :meth:`on_model` does."""
+        """Carry it out on a running kernel. Returns as :meth:`on_model` does."""
         raise NotImplementedError
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """One of the kind by chance; None if fuzz cannot draw one now, or never does."""
+        """Draw a random one; None if fuzz cannot draw one now, or never does."""
         raise NotImplementedError
 
 
@@ -83,11 +83,11 @@ class RangeStep(Step, frozen=True):
 
     @property
     def mask(self) -> int:
-        """The pages of each huge page that the step is about, a bit each."""
+        """The pages of each huge page that the step acts on, a bit each."""
         return FULL_MASK if self.part is None else self.part.mask
 
     def check(self, declared: Declared) -> None:
-        """The pages must be there, and none of them may have become unusable."""
+        """Refuse pages outside of the region, or that became unusable."""
         region = declared.region(self.task, self.region)
         self._check_none_of(
             region.unusable, declared, "choose a range and a part that are still usable"
@@ -116,7 +116,7 @@ class RangeStep(Step, frozen=True):
             )
 
     def extent(self, size: int, where: str) -> Extent:
-        """The pages that the step is about, of a region of `size` bytes.
+        """The pages that the step acts on, of a region of `size` bytes.
 
         Raises:
             ScenarioError: the range is not in whole pages, is empty, or leaves the region.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The text of a scenario file, and its TOML: read so that no file can crash or stall the reader."""
+"""Reads the text of a scenario file, and its TOML; no file can crash or stall it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
         ScenarioError: there is no such file, it cannot be read, or it is not text.
     """
     try:
-        # Not blocking: a pipe that nobody writes to must not hold the reader for ever.
+        # Not blocking: a pipe without a writer must not hold the reader for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except ValueError:
         raise ScenarioError("not a path of a file", "give the path of a scenario file") from None
@@ -84,13 +84,13 @@ def parse_toml(text: str) -> dict[str, Any]:
         ) from None
     except (ValueError, RecursionError, OverflowError):
         raise ScenarioError(
-            "not TOML that can be read: a number or a nesting in it is too large",
+            "not TOML that thplab can read: a number is too long, or the nesting too deep",
             "docs/scenarios.md shows what a scenario file looks like",
         ) from None
 
 
 def _refuse_the_unreasonable(text: str) -> None:
-    """Stop what would cost the TOML parser time or stack out of proportion to its length."""
+    """Refuse a text on which the TOML parser would spend far more time or stack than its length suggests."""
     if len(text) > LARGEST_FILE:
         raise ScenarioError("the text is too large", f"at most {LARGEST_FILE} characters")
     for number, line in enumerate(text.split("\n"), start=1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A Scenario as the text of a scenario file: what the loader reads back is the same Scenario."""
+"""Writes a Scenario as the text of a scenario file, which the loader reads back as the same Scenario."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["scenario_toml"]
 
 
 def scenario_toml(scenario: Scenario) -> str:
-    """The text of a file. Ranges in braces were written out by the loader and stay so."""
+    """The text of a file. Ranges in braces stay as the loader wrote them out."""
     tables = msgspec.to_builtins(scenario, enc_hook=encode_hook)
     tables.pop("origins", None)
     if not tables["host"]["thp"]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The files that a scenario sets, a row each: those of huge pages, and those of a cgroup.
 
-A row says all that there is to know of a file: what it takes, its default, since when kernels have it,
-where the model keeps it, and what fuzz writes to it. The host's settings, the `set` step, their
-checks, the model, the agent, the schema and the table of the documentation come from the rows.
+A row says which values a file takes, its default, the release that brought it, where the model keeps it,
+and what fuzz writes to it. The host's settings, the `set` step, their checks, the model, the agent, the
+schema and the table of the documentation come from the rows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Kind(Protocol):
     """What a file takes."""
 
     def parse(self, value: object) -> Value:
-        """The value as the program has it.
+        """Decode a value of the file.
 
         Raises:
             ValueError: the file does not take it; the message says what it takes.
@@ -70,7 +70,7 @@ class Words:
 
 
 class Numbers:
-    """A number within bounds, both included; also when written as text."""
+    """A number within bounds, both included, or the same number as text."""
 
     def __init__(self, lowest: int, highest: int) -> None:
         self.lowest = lowest
@@ -95,7 +95,7 @@ class Numbers:
 
 
 class Switch:
-    """On or off: true or false, or 1 or 0 as the kernel has it."""
+    """On or off: true or false, or the kernel's 1 or 0."""
 
     def parse(self, value: object) -> Value:
         """The switch."""
@@ -141,11 +141,11 @@ class Tunable(NamedTuple):
         file: below /sys/kernel/mm/transparent_hugepage, or in a cgroup's directory.
         kind: what it takes.
         default: the kernel's.
-        model: where the model keeps it: attributes from the machine, or from the cgroup, on.
+        model: where the model keeps it: a path of attributes that begins at the machine or the cgroup.
         about: what it decides.
         since: the release that brought it; "" if all releases that thplab knows have it.
-        draws: what fuzz writes to it, the likelier the more often; nothing: fuzz leaves it alone.
-        ours: it is no file of the kernel but a wish of the scenario, which `set` cannot write.
+        draws: what fuzz writes to it; a value that occurs twice is twice as likely. Empty: fuzz never writes it.
+        ours: it is a setting of thplab's own and no file of the kernel; `set` cannot write it.
     """
 
     file: str
@@ -255,7 +255,7 @@ CGROUP_FILES = (
 
 
 class Settings(Written):
-    """What a scenario sets of the files of one kind, from the beginning on.
+    """What a scenario sets of the files of one kind before its first step.
 
     In a file it is a table; a file in a folder ("khugepaged/awake") is a key of a table in it.
     """
@@ -271,7 +271,7 @@ class Settings(Written):
         """The settings that a table has.
 
         Raises:
-            ScenarioError: a key is unknown, or its file does not take the value; no place yet.
+            ScenarioError: a key is unknown, or its file does not take the value; the caller adds the place.
             ValueError: it is no table.
         """
         if not isinstance(value, dict):
@@ -300,7 +300,7 @@ class Settings(Written):
                 raise ScenarioError(f"{file} cannot be {quoted(value)}", str(error)) from None
 
     def __getitem__(self, file: str) -> Value:
-        """The value of a file, the default where the scenario does not set it."""
+        """The value of a file: the default if the scenario does not set it."""
         return self._values[file] if file in self._values else self.rows[file].default
 
     def items(self) -> Iterable[tuple[Tunable, Value]]:
@@ -312,7 +312,7 @@ class Settings(Written):
         return ((self.rows[file], value) for file, value in self._values.items())
 
     def with_value(self, file: str, value: Value) -> Self:
-        """The same with one file set otherwise."""
+        """The same settings with another value of one file."""
         return type(self)({**self._values, file: value})
 
     def written(self) -> object:

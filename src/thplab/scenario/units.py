@@ -13,7 +13,7 @@ from thplab.scenario.written import Written
 __all__ = ["LARGEST", "Size", "exact_size", "human_size", "parse_size"]
 
 LARGEST = 1 << 50
-"""Sizes end here (1 PiB): a scenario that says more has a mistake in it."""
+"""The largest size (1 PiB): a scenario with a larger one has a mistake."""
 
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"([0-9]{1,18})(?:\.([0-9]{1,10}))?([KMGT])", re.ASCII)
@@ -99,7 +99,7 @@ def human_size(size: int) -> str:
     sign, magnitude = ("-" if size < 0 else ""), abs(size)
     for letter in "TGMK":
         unit = _UNITS[letter]
-        # What would be rounded to "1024M" is "1.00G".
+        # A size that would be rounded to "1024M" becomes "1.00G".
         if magnitude >= unit - unit // 2048:
             number = magnitude / unit
             digits = 0 if number >= 100 or magnitude % unit == 0 else 1 if number >= 10 else 2

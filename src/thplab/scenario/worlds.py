@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The two worlds that a step acts on, as far as steps need them: the model, and a running kernel.
+"""The two worlds that a step acts on, as steps use them: the model, and a running kernel.
 
-thplab.backends.model_world and thplab.agent.kernel_world are these worlds. A step file sees both side by
-side, so that a reader can tell whether they do the same.
+thplab.backends.model_world and thplab.agent.kernel_world implement them. A step file has both side by
+side, so that a reader sees whether they do the same.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["KernelTask", "KernelWorld", "ModelWorld", "NotOffered", "TaskIsDead"
 
 
 class TaskIsDead(Exception):
-    """The step's task has ended before the step, by the OOM killer's hand as a rule."""
+    """The step's task ended before the step, usually because the OOM killer killed it."""
 
 
 class NotOffered(Exception):
@@ -48,16 +48,16 @@ class ModelWorld(Protocol):
         """The step's task and region. Raises TaskIsDead."""
 
     def slots(self, step: RangeStep) -> Iterator[tuple[int, int]]:
-        """Each huge-page-sized slot of the region that the step is about, with its pages, a bit each."""
+        """Each huge-page-sized slot that the step acts on: its number, and a bit for each of its pages."""
 
     def cgroup(self, path: str) -> MemCgroup:
-        """A cgroup that is still there."""
+        """A cgroup that still exists."""
 
     def mempolicy(self, policy: Policy | None) -> Mempolicy | None:
-        """A policy as the model has it; None is local."""
+        """The model's form of a policy; None is local."""
 
     def refuse(self, problem: str, remedy: str) -> ScenarioError:
-        """The error of a step that cannot be carried out, and the scenario is to blame."""
+        """The error for a step that is impossible by the scenario's own mistake."""
 
     def set_tunable(self, row: Tunable, value: Value) -> None:
         """Write a file below /sys/kernel/mm/transparent_hugepage. Raises NotOffered."""
@@ -75,14 +75,14 @@ class KernelTask(Protocol):
     pid: int
 
     def call(self, function: str, *arguments: int) -> int:
-        """Have it call a function of the C library: madvise, munmap, mprotect, mlock ... with numbers.
+        """Make it call a function of the C library with numbers: madvise, munmap, mprotect, mlock ...
 
         Raises:
             OSError: the kernel refused.
         """
 
     def touch(self, address: int, length: int, value: int) -> None:
-        """Have it write `value` to the first byte of each base page."""
+        """Make it write `value` to the first byte of each base page."""
 
     def mbind(self, address: int, length: int, policy: Policy) -> None:
         """mbind(2)."""
@@ -94,7 +94,7 @@ class KernelTask(Protocol):
         """mmap(2) of memory that no observation shows: its address and length."""
 
     def end(self) -> None:
-        """Have it end by itself, and wait for it."""
+        """Make it exit, and wait for it."""
 
 
 class KernelWorld(Protocol):
@@ -104,13 +104,13 @@ class KernelWorld(Protocol):
         """A living task. Raises TaskIsDead."""
 
     def ranges(self, step: RangeStep) -> list[tuple[int, int]]:
-        """The address ranges that the step is about, (address, length) in bytes, ascending."""
+        """The address ranges that the step acts on, (address, length) in bytes, ascending."""
 
     def call_each(self, step: RangeStep, function: str, *arguments: int) -> str:
-        """Have the step's task call a function for each of the ranges: address, length, arguments."""
+        """Make the step's task call a function for each of the ranges: address, length, arguments."""
 
     def fork(self, task: str, child: str) -> None:
-        """fork(2) of a task; the child gets a name."""
+        """fork(2) of a task; the child is called `child`."""
 
     def attach(self, cgroup: str, task: str) -> None:
         """Write a task to a cgroup's cgroup.procs."""
@@ -122,7 +122,7 @@ class KernelWorld(Protocol):
         """Remove a cgroup."""
 
     def set_tunable(self, row: Tunable, value: Value) -> None:
-        """Write a file below /sys/kernel/mm/transparent_hugepage; it is put back after the scenario."""
+        """Write a file below /sys/kernel/mm/transparent_hugepage; the agent restores it after the scenario."""
 
     def shrink(self, cgroup: str, node: int, count: int) -> None:
         """Write the scan file of the deferred split shrinker."""
@@ -131,7 +131,7 @@ class KernelWorld(Protocol):
         """move_pages(2): for each address the node where the page is now, or a negative errno."""
 
     def folios(self, step: RangeStep) -> list[int]:
-        """One address for each folio that the step's ranges have present."""
+        """An address of each folio that is present in the step's ranges."""
 
     def node_size(self, node: int) -> int:
         """MemTotal of a node, in bytes."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Values that a file holds as text and the program as objects: decoded once, at the edge, and carried.
+"""Values that are text in a file and objects in the program, which decodes each once, when it reads the file.
 
 A size ("2M"), a part ("first page of each huge page"), a figure's path, an expectation, the settings
-of a host: each is a class here or in the module that owns it. msgspec finds them by the three hooks.
+of a host: each is a class here or in the module that owns it. msgspec finds them through the three hooks.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ __all__ = ["Written", "decode_hook", "encode_hook", "schema_hook"]
 
 
 class Written:
-    """What a file may say, taken apart. Equal text gives equal objects; they never change."""
+    """A decoded value of a file. Equal text gives equal objects; they never change."""
 
     __slots__ = ()
 

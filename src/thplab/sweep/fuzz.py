@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Random scenarios on the model and on a kernel: they must agree, figure by figure."""
+"""Runs random scenarios on the model and on a kernel, which must agree figure by figure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _BATCH = 100
 
 
 class Finding(msgspec.Struct, kw_only=True):
-    """A scenario on which model and kernel disagree, made as small as it was found to be.
+    """A scenario on which model and kernel disagree.
 
     Attributes:
         number: its place in the series.
-        original: as it was written.
-        smallest: as it was reduced.
-        lines: what differs on the smallest, a line each.
+        original: as fuzz drew it.
+        smallest: as fuzz reduced it.
+        lines: the differences on the smallest, a line each.
     """
 
     number: int
@@ -40,13 +40,13 @@ class Finding(msgspec.Struct, kw_only=True):
 
 
 class FuzzReport(msgspec.Struct, kw_only=True):
-    """What a series of random scenarios found."""
+    """The result of a series of random scenarios."""
 
     kernel: str
     seed: int
     count: int
     figures: int
-    """Figures that were held against each other by an exact rule or a tolerance, and agreed."""
+    """The number of figures that agreed, exactly or within a tolerance."""
     findings: list[Finding]
 
 
@@ -62,12 +62,12 @@ def fuzz(
     Args:
         kernel: see :func:`thplab.backends.kernel_image.find_kernel`.
         count: how many.
-        seed: of the series: the same seed gives the same scenarios.
-        progress: called with how many are done.
+        seed: of the series; the same seed gives the same scenarios.
+        progress: called with the number of completed scenarios.
         time_limit: see :func:`thplab.backends.vm.run_each`.
 
     Raises:
-        InputError: the kernel cannot be booted here.
+        InputError: thplab cannot boot the kernel here.
     """
     try_all = functools.partial(_try_all, kernel=kernel, time_limit=time_limit)
     report = FuzzReport(kernel=kernel, seed=seed, count=count, figures=0, findings=[])
@@ -84,11 +84,11 @@ def fuzz(
 
 
 class _Outcome:
-    """How one scenario went.
+    """The result of one scenario.
 
     Attributes:
-        agreed: figures that agreed.
-        symptoms: what did not, by which a smaller scenario is known to show the same.
+        agreed: the number of figures that agreed.
+        symptoms: the figures that did not; a smaller scenario must have one of them too.
         lines: the same for a reader.
     """
 
@@ -101,14 +101,14 @@ class _Outcome:
 def _try_all(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
 ) -> list[_Outcome]:
-    """Each scenario on both sides."""
+    """Run each scenario on the model and on the kernel."""
     runs = vm.run_each(scenarios, kernel, time_limit)
     return [_hold(scenario, run) for scenario, run in zip(scenarios, runs, strict=True)]
 
 
 def _hold(scenario: Scenario, kernel_run: Run | KernelRunError) -> _Outcome:
     if isinstance(kernel_run, KernelRunError):
-        return _Outcome(0, {"no run": f"the kernel did not get through: {kernel_run}"})
+        return _Outcome(0, {"no run": f"the kernel failed: {kernel_run}"})
     verification = verify(scenario, model.run(scenario, release=kernel_run.release), kernel_run)
     counts = verification.counts
     return _Outcome(counts["equal"] + counts["within"], _symptoms(verification))
@@ -129,7 +129,7 @@ def _reduce(
     first: _Outcome,
     try_all: Callable[[Sequence[Scenario]], list[_Outcome]],
 ) -> Finding:
-    """Make it small, keeping at least one symptom of those at the start."""
+    """Reduce a scenario; it keeps at least one of its first symptoms."""
     tried: list[tuple[Scenario, _Outcome]] = [(scenario, first)]
 
     def failing(candidates: Sequence[Scenario]) -> list[bool]:

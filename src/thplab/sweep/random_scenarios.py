@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Random scenarios whose every figure is exact on a real kernel.
 
-Each step file says how it is drawn, or that it never is: only steps whose outcome the steps alone decide.
-No node ever runs short, so nothing is reclaimed by itself.
+Each step file says how fuzz draws the step, or that it never does: fuzz draws only steps whose outcome
+the steps alone decide. No node ever runs out of memory, so no reclaim starts by itself.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def random_scenario(seed: int, number: int) -> Scenario:
 
 
 def _settings(random: Random) -> ThpSettings:
-    """Some of the files that fuzz writes, from the beginning on."""
+    """Random values of some files, set before the first step."""
     settings = ThpSettings()
     for file, row in ThpSettings.rows.items():
         if row.draws:
@@ -71,7 +71,7 @@ def _task(draw: Draw) -> Task:
 
 
 def _steps(draw: Draw) -> list[Step]:
-    """Steps that can be carried out, with an observation in the middle and one at the end."""
+    """Possible steps, with an observation in the middle and one at the end."""
     steps: list[Step] = []
     length = draw.random.randint(*_STEPS)
     middle = draw.random.randint(2, length - 1)
@@ -95,7 +95,7 @@ def _draw_one(draw: Draw, steps: list[Step]) -> None:
 
 
 def _take(step: Step, draw: Draw, steps: list[Step]) -> bool:
-    """Add the step, unless it cannot be carried out at this point."""
+    """Add the step, unless it is impossible at this point."""
     draw.declared.where = f"step {len(steps) + 1}"
     try:
         step.check(draw.declared)
@@ -106,7 +106,7 @@ def _take(step: Step, draw: Draw, steps: list[Step]) -> bool:
 
 
 def _fill(mapped: Map, draw: Draw, steps: list[Step]) -> None:
-    """Most new regions get huge pages at once, and many of those lose a part: a queue to look at."""
+    """Touch most new regions, and discard a part of many of them, so that there is a queue to observe."""
     task, region = mapped.task, mapped.region
     if draw.chance(0.8):
         part = None if draw.chance(0.5) else draw.part()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Making a failing scenario small: every step that can go without losing the failure goes.
+"""Reduces a failing scenario: leaves out every step without which it still fails.
 
-Trying a scenario on a kernel costs a boot, but many scenarios share one: each round tries all
-ways to leave something out at once, and goes on with the shortest that still fails.
+A trial on a kernel costs a boot, but many scenarios share one boot: each round tries all ways to
+leave something out at once, and continues with the shortest scenario that still fails.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MOST_ROUNDS = 12
 def reduce_scenario(
     scenario: Scenario, failing: Callable[[Sequence[Scenario]], Sequence[bool]]
 ) -> Scenario:
-    """The smallest scenario that was found to fail as well.
+    """The smallest scenario found that also fails.
 
     Args:
         scenario: one that fails.
-        failing: says of each of many scenarios whether it fails.
+        failing: takes many scenarios, and returns for each whether it fails.
     """
     smallest = scenario
     for _round in range(_MOST_ROUNDS):
@@ -47,7 +47,7 @@ def reduce_scenario(
 def shorter_scenarios(scenario: Scenario) -> list[Scenario]:
     """Every way to leave out a run of steps (half of them, a quarter, ... one), a cgroup or a task.
 
-    What depends on something left out goes with it, where that makes the rest possible.
+    Steps that depend on something left out are left out too.
     """
     found: dict[tuple[Step, ...], Scenario] = {}
     count = len(scenario.steps)
@@ -67,7 +67,7 @@ def shorter_scenarios(scenario: Scenario) -> list[Scenario]:
 
 
 def _possible(scenario: Scenario, steps: Sequence[Step]) -> Scenario | None:
-    """The scenario with those of the steps that can still be carried out, one after the other."""
+    """The scenario with those of the steps that are still possible, in order."""
     kept: list[Step] = []
     declared = scenario.declared()
     for step in steps:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The steps of the language: every file in this folder is one."""
+"""The steps of the language: each file in this folder is one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def collect(modules: Iterable[ModuleType]) -> dict[str, type[Step]]:
     """The step of each module, by its tag.
 
     Raises:
-        InputError: a module has no step, or several; a step lacks a part; two have one tag.
+        InputError: a module has no step, or several; a step lacks a part; two steps have the same tag.
     """
     steps: dict[str, type[Step]] = {}
     for module in modules:

@@ -16,7 +16,7 @@ __all__ = ["Advise"]
 ADVICE = {"hugepage": 14, "nohugepage": 15, "collapse": 25}
 """MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLLAPSE."""
 FINE = ("succeed", "page_already_mapped_by_pmd")
-"""Results of a collapse that madvise(2) does not call a failure."""
+"""Results of a collapse that are no failure of madvise(2)."""
 
 
 class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
@@ -25,7 +25,7 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
     advice: Literal["hugepage", "nohugepage", "collapse"]
 
     def check(self, declared: Declared) -> None:
-        """Advice about huge pages is for a whole region; collapse takes offset and length."""
+        """MADV_HUGEPAGE and MADV_NOHUGEPAGE are for a whole region; collapse takes offset and length."""
         super().check(declared)
         if self.advice != "collapse":
             self.check_whole(declared, f'advice = "{self.advice}"')
@@ -35,7 +35,7 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
             )
 
     def on_model(self, world: ModelWorld) -> str:
-        """A mark on the region, or a collapse of each slot."""
+        """Mark the region, or collapse each slot."""
         task, vma = world.region(self)
         if self.advice != "collapse":
             vma.thp = self.advice
@@ -53,7 +53,7 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never collapse: a kernel looks for free huge pages elsewhere."""
+        """Any region; never collapse, because the kernel looks for a free huge page on other nodes too."""
         found = draw.region()
         if found is None:
             return None

@@ -20,7 +20,7 @@ class Discard(RangeStep, tag="discard", frozen=True):
     weight = 2
 
     def on_model(self, world: ModelWorld) -> str:
-        """Slot by slot; an mlocked region is refused, as the kernel refuses it."""
+        """Slot by slot; refuses an mlocked region, as the kernel does."""
         _task, vma = world.region(self)
         for slot, mask in world.slots(self):
             if not world.machine.madvise.dontneed(vma, slot, mask):

@@ -14,12 +14,12 @@ __all__ = ["Exit"]
 
 
 class Exit(Step, tag="exit", frozen=True):
-    """The task ends; its memory is unmapped."""
+    """The task ends, and the kernel unmaps its memory."""
 
     task: str
 
     def check(self, declared: Declared) -> None:
-        """It must be alive."""
+        """The task must be alive."""
         declared.end_task(self.task)
 
     def on_model(self, world: ModelWorld) -> str:

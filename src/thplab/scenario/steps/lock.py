@@ -40,7 +40,7 @@ class Lock(RangeStep, tag="lock", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Any region; locked more often than not."""
+        """Any region; more often locked than unlocked."""
         found = draw.region()
         if found is None:
             return None

@@ -22,7 +22,7 @@ ADVICE = {"hugepage": 14, "nohugepage": 15}
 
 
 class Map(Step, tag="map", frozen=True):
-    """mmap(2) of private anonymous memory, aligned to a huge page, and mbind(2). Nothing is touched yet.
+    """mmap(2) of private anonymous memory, aligned to a huge page, and mbind(2). It touches no page.
 
     `node` is short for `policy = { mode = "bind", nodes = [node] }`. `thp` is MADV_HUGEPAGE or
     MADV_NOHUGEPAGE.
@@ -38,7 +38,7 @@ class Map(Step, tag="map", frozen=True):
     weight = 2
 
     def effective_policy(self) -> Policy | None:
-        """The policy, `node` written out."""
+        """The policy, or the one that `node` is short for."""
         return self.policy if self.node is None else Policy(mode="bind", nodes=(self.node,))
 
     def check(self, declared: Declared) -> None:
@@ -58,20 +58,20 @@ class Map(Step, tag="map", frozen=True):
         if self.node is not None:
             declared.node(self.node)
             if self.policy is not None:
-                raise declared.wrong("there are a node and a policy", "use one of the two")
+                raise declared.wrong("the step has both node and policy", "use one of the two")
         if self.policy is not None:
             declared.policy(self.policy)
         task.regions[self.region] = DeclaredRegion(self.size)
 
     def on_model(self, world: ModelWorld) -> str:
-        """The region is made; no memory yet."""
+        """Make the region, without any page."""
         task = world.task(self.task)
         policy = world.mempolicy(self.effective_policy())
         world.machine.mmap(task, self.region, self.size // PAGE_SIZE, policy, self.thp)
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """Three system calls."""
+        """mmap(2), mbind(2), madvise(2)."""
         task = world.task(self.task)
         place = task.map_region(self.region, self.size)
         policy = self.effective_policy()
@@ -83,7 +83,7 @@ class Map(Step, tag="map", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """A few huge pages, sometimes with an odd end."""
+        """A few huge pages, sometimes with some base pages at the end."""
         task = draw.task()
         if task is None:
             return None

@@ -32,11 +32,11 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """One call with an address of each folio: enough to have it moved whole."""
+        """One call with one address of each folio: the kernel moves the whole folio."""
         world.task(self.task)
         addresses = world.folios(self)
         if not addresses:
-            return "no page there"
+            return "the range has no page"
         status = world.move_pages(self.task, addresses, self.node)
         failed = [code for code in status if code != self.node]
         if failed:
@@ -46,5 +46,5 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never: whether a huge page is free on the node is not known from the steps."""
+        """Never: the steps do not decide whether the node has a free huge page."""
         return None

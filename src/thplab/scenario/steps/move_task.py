@@ -14,13 +14,13 @@ __all__ = ["MoveTask"]
 
 
 class MoveTask(Step, tag="move_task", frozen=True):
-    """A write to another cgroup's cgroup.procs. What was charged stays where it is charged."""
+    """A write to another cgroup's cgroup.procs. Memory that is already charged stays charged to the old cgroup."""
 
     task: str
     cgroup: str
 
     def check(self, declared: Declared) -> None:
-        """A cgroup that tasks can be in."""
+        """A cgroup that can hold tasks."""
         task = declared.task(self.task)
         declared.cgroup(self.cgroup)
         declared.enter(self.cgroup)

@@ -15,12 +15,12 @@ __all__ = ["Observe"]
 
 
 class Observe(Step, tag="observe", frozen=True):
-    """An Observation is taken, and gets a name."""
+    """Takes an Observation, and names it."""
 
     label: str
 
     def check(self, declared: Declared) -> None:
-        """A label of its own."""
+        """A label that no other observation has."""
         declared.name(self.label, "observation")
         if self.label in declared.observations:
             raise declared.wrong(
@@ -33,16 +33,16 @@ class Observe(Step, tag="observe", frozen=True):
         declared.observations[self.label] = Seen(tuple(declared.cgroups), tuple(regions))
 
     def on_model(self, world: ModelWorld) -> str:
-        """Read from the model."""
+        """Read the model."""
         world.observe(self.label)
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """Read from the kernel's files."""
+        """Read the kernel's files."""
         world.observe(self.label)
         return ""
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never: whoever writes a random scenario says where it is looked at."""
+        """Never: sweep.random_scenarios places the observations."""
         return None

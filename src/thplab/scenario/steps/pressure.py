@@ -24,12 +24,12 @@ class Pressure(Step, tag="pressure", frozen=True):
     node: int
 
     def check(self, declared: Declared) -> None:
-        """The task does not survive it."""
+        """The task ends."""
         declared.node(self.node)
         declared.end_task(self.task)
 
     def on_model(self, world: ModelWorld) -> str:
-        """More base pages than the node has: only the OOM killer ends this."""
+        """Touch more base pages than the node has, until the OOM killer ends the task."""
         task = world.task(self.task)
         machine = world.machine
         managed = machine.pages.nodes[self.node].managed
@@ -42,10 +42,10 @@ class Pressure(Step, tag="pressure", frozen=True):
         if task.mm.killed:
             return ""
         machine.memory.unmap_vma(vma)
-        return self.nobody_stopped_it()
+        return self.survived()
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """The same; who is killed is seen by the caller."""
+        """The same; the caller sees whether the task was killed."""
         task = world.task(self.task)
         size = world.node_size(self.node)
         place = task.map_nameless(size - size % HPAGE_PMD_SIZE)
@@ -56,14 +56,14 @@ class Pressure(Step, tag="pressure", frozen=True):
             task.touch(*place, 1)
         except TaskIsDead:
             return "" if world.oom_kills() > kills else "ended by a signal, not by the OOM killer"
-        return self.nobody_stopped_it()
+        return self.survived()
 
     def policy(self) -> Policy:
         """Bound to the node."""
         return Policy(mode="bind", nodes=(self.node,))
 
-    def nobody_stopped_it(self) -> str:
-        """What is said of a task that touched a whole node and lived."""
+    def survived(self) -> str:
+        """The outcome if the task touched a whole node and the OOM killer did not end it."""
         return f"touched all of node {self.node}, and the OOM killer did not stop it"
 
     @classmethod

@@ -29,7 +29,7 @@ class Reclaim(Step, tag="reclaim", frozen=True):
         """A cgroup or a node."""
         if (self.cgroup is None) == (self.node is None):
             raise declared.wrong(
-                "there must be a cgroup or a node, and not both",
+                "the step must have a cgroup or a node, and not both",
                 'cgroup = "/victim" is memory.reclaim, node = 0 the reclaim file of the node',
             )
         if self.size <= 0:
@@ -58,7 +58,7 @@ class Reclaim(Step, tag="reclaim", frozen=True):
         else:
             path = Path(f"/sys/devices/system/node/node{self.node}/reclaim")
         if not path.exists():
-            raise NotOffered(f"this kernel has no file {path.name} there")
+            raise NotOffered(f"this kernel has no file {path.name} for it")
         try:
             path.write_text(str(int(self.size)), encoding="ascii")
         except BlockingIOError:
@@ -67,5 +67,5 @@ class Reclaim(Step, tag="reclaim", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Only of a cgroup that never had memory: what else is reclaimed differs from boot to boot."""
+        """Only of a cgroup that never had memory: how much another one gives differs from boot to boot."""
         return cls(cgroup=draw.never_used, size=Size(1 << 20))

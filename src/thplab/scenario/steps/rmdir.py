@@ -15,7 +15,7 @@ __all__ = ["Rmdir"]
 
 
 class Rmdir(Step, tag="rmdir", frozen=True):
-    """The cgroup is removed and goes offline. It must have no task and no child left."""
+    """Removes the cgroup, which goes offline. It must have no task and no child left."""
 
     cgroup: str
 
@@ -28,7 +28,7 @@ class Rmdir(Step, tag="rmdir", frozen=True):
             inside = [name for name, task in declared.tasks.items() if task.cgroup == self.cgroup]
             raise declared.wrong(
                 f"the cgroup {quoted(self.cgroup)} has the task {quoted(inside[0])} in it",
-                "let it exit, or move it (move_task) before",
+                "let it exit, or move it (move_task) first",
             )
         if declared.children[self.cgroup]:
             below = next(path for path in declared.cgroups if parent_of(path) == self.cgroup)
@@ -58,6 +58,6 @@ class Rmdir(Step, tag="rmdir", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Any but the one that is never used."""
+        """Any but the one that fuzz keeps without tasks."""
         cgroup = draw.cgroup()
         return None if cgroup == draw.never_used else cls(cgroup=cgroup)

@@ -25,7 +25,7 @@ class Set(Step, tag="set", frozen=True):
     cgroup: str | None = None
 
     def __post_init__(self) -> None:
-        """The value becomes what the file takes; a file that there is not is left to check()."""
+        """Decode the value as the file takes it; check() refuses an unknown file."""
         row = self.row()
         if row is None:
             return
@@ -36,7 +36,7 @@ class Set(Step, tag="set", frozen=True):
         msgspec.structs.force_setattr(self, "value", value)
 
     def row(self) -> Tunable | None:
-        """The file; None if there is none of this name that can be set."""
+        """The file; None if `set` can write no file of this name."""
         rows = (ThpSettings if self.cgroup is None else CgroupSettings).rows
         row = rows.get(self.file)
         return None if row is None or row.ours else row
@@ -48,7 +48,7 @@ class Set(Step, tag="set", frozen=True):
         return row
 
     def check(self, declared: Declared) -> None:
-        """A file that can be set, of a cgroup that is there."""
+        """A file that `set` can write, of a cgroup that exists."""
         if self.cgroup is not None:
             declared.memory_controller()
             declared.cgroup(self.cgroup)
@@ -66,7 +66,7 @@ class Set(Step, tag="set", frozen=True):
         return meant(self.file, files, "tunables")
 
     def on_model(self, world: ModelWorld) -> str:
-        """The model keeps it where the row says."""
+        """Store it where the row says that the model keeps it."""
         if self.cgroup is None:
             world.set_tunable(self.the_row(), self.value)
         else:
@@ -84,7 +84,7 @@ class Set(Step, tag="set", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """The files whose rows say what fuzz writes."""
+        """A file whose row says what fuzz writes."""
         of_cgroup = draw.chance(0.3)
         rows = (CgroupSettings if of_cgroup else ThpSettings).rows.values()
         row = draw.choice([row for row in rows if row.draws])

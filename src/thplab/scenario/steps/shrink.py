@@ -24,7 +24,7 @@ class Shrink(Step, tag="shrink", frozen=True):
     since = "6.0"
 
     def check(self, declared: Declared) -> None:
-        """A cgroup and a node that are there."""
+        """A cgroup and a node that exist."""
         declared.cgroup(self.cgroup)
         declared.node(self.node)
         if not 0 <= self.count < 1 << 31:
@@ -32,7 +32,7 @@ class Shrink(Step, tag="shrink", frozen=True):
 
     def on_model(self, world: ModelWorld) -> str:
         """shrinker_debugfs_scan_write()."""
-        # Imported when it is needed: a kernel's guest has no use for the model.
+        # Imported here because the agent in a guest does not use the model.
         from thplab.mm.shrinker_debug import shrinker_debugfs_scan
 
         machine = world.machine
@@ -50,7 +50,7 @@ class Shrink(Step, tag="shrink", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Where tasks are more often than elsewhere."""
+        """More often a cgroup that has tasks."""
         homes = [task.cgroup for task in draw.declared.tasks.values()]
         return cls(
             cgroup=draw.choice([*homes, *homes, draw.cgroup(), "/"]),

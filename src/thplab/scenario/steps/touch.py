@@ -26,7 +26,7 @@ class Touch(RangeStep, tag="touch", frozen=True):
         self.check_writable(declared)
 
     def on_model(self, world: ModelWorld) -> str:
-        """Write faults, until the task is killed."""
+        """Write faults, until the end of the range or an OOM kill."""
         task, vma = world.region(self)
         zeros = self.write == "zeros"
         touch = world.machine.memory.touch
@@ -36,7 +36,7 @@ class Touch(RangeStep, tag="touch", frozen=True):
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
-        """The task writes, upwards."""
+        """The task writes, in ascending order."""
         task = world.task(self.task)
         for address, length in world.ranges(self):
             task.touch(address, length, 1 if self.write == "data" else 0)

@@ -17,17 +17,17 @@ MOST_HOLES = 128
 
 
 class Unmap(RangeStep, tag="unmap", frozen=True):
-    """munmap(2). What was unmapped cannot be used again."""
+    """munmap(2). No later step can use the pages."""
 
     weight = 2
 
     def check(self, declared: Declared) -> None:
-        """The pages are gone from here on."""
+        """Note that no later step can use the pages."""
         super().check(declared)
         region = declared.region(self.task, self.region)
         if len(region.unusable) >= MOST_HOLES:
             raise declared.wrong(
-                f"region {quoted(self.region)} was unmapped in {MOST_HOLES} places already",
+                f"region {quoted(self.region)} already has {MOST_HOLES} unmapped parts",
                 "use larger ranges, or a part of each huge page",
             )
         extent = self.extent(region.size, declared.where)
