@@ -86,6 +86,8 @@ def _parser(chosen: str | None) -> argparse.ArgumentParser:
             help=verb.summary,
             description=verb.summary + ".",
             allow_abbrev=False,
+            # The parsers of the other verbs only list their names.
+            add_help=verb.name == chosen,
         )
         if verb.name == chosen:
             load_verb(verb.name).configure(sub)
