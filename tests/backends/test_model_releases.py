@@ -199,7 +199,7 @@ def test_a_release_without_the_interface_of_a_step_does_not_do_it_and_says_so() 
     run = model.run(scenario, release=release_named("5.4"))
     (outcome,) = run.outcomes
     assert not outcome.done
-    assert outcome.text == "not done: Linux 5.4 has not what shrink needs; 6.0 brought it"
+    assert outcome.text == "not done: Linux 5.4 lacks what shrink needs; 6.0 brought it"
     column = compare(scenario, [run]).columns[0]
     assert [claim.verdict for claim in column.claims] == ["held", "unseen"]
     assert column.claims[1].reason == f"an earlier step was {outcome.text}"
@@ -215,6 +215,6 @@ def test_what_a_release_cannot_do_breaks_no_promise(
     assert main(["compare", str(file), "--release", "5.4"]) == 0
     shown = capsys.readouterr().out
     assert "? unseen" in shown
-    assert "Linux 5.4 has not what shrink needs" in shown
+    assert "Linux 5.4 lacks what shrink needs" in shown
     file.write_text(scanning(before="== 1", after="== 0"), encoding="utf-8")
     assert main(["compare", str(file), "--release", "5.4"]) == 1

@@ -100,7 +100,7 @@ class ModelWorld:
 
     def _must_have(self, what: str, since: str) -> None:
         if not self.release.has(since):
-            raise NotOffered(f"Linux {self.release.name} has not {what}; {since} brought it")
+            raise NotOffered(f"Linux {self.release.name} lacks {what}; {since} brought it")
 
     # The methods of thplab.scenario.worlds.ModelWorld.
 
