@@ -123,3 +123,8 @@ def test_the_library_is_a_mapping_that_lists_itself() -> None:
     assert thplab.scenarios._repr_html_().count("<tr>") == len(thplab.scenarios)
     with pytest.raises(KeyError):
         thplab.scenarios["nothing"]
+
+
+def test_one_release_or_design_need_not_be_a_list() -> None:
+    assert thplab.compare("guard-rail", releases="6.18").columns == ("6.18",)
+    assert thplab.compare("guard-rail", designs="list_lru").columns == ("list_lru",)

@@ -13,6 +13,7 @@ from typing import Self
 
 from thplab.agent import system_calls
 from thplab.agent.task_process import COMMAND, REPLY, Operation, become_task
+from thplab.mm.geometry import HPAGE_PMD_SIZE
 from thplab.scenario.policies import Policy
 from thplab.scenario.worlds import TaskIsDead
 
@@ -20,7 +21,7 @@ __all__ = ["Region", "Task"]
 
 _TOP = 0x5000_0000_0000
 _GAP = 1 << 30
-_UNIT = 840 * (2 << 20)
+_UNIT = 840 * HPAGE_PMD_SIZE
 """A multiple of 1 to 8 huge pages, so that interleaving, which depends on the address, begins with its first node."""
 
 

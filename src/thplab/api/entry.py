@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from thplab.api.results import Result, RunResult
 from thplab.api.runs import DEFAULT_RELEASES, model_beside, model_runs
@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 
 __all__ = ["bugs", "compare", "explore", "run", "scenarios"]
 
+_T = TypeVar("_T")
+
 
 def compare(
     scenario: str | Path | Scenario,
-    releases: Sequence[str | Release] = (),
-    designs: Sequence[Design] = (),
-    kernels: Sequence[str] = (),
+    releases: str | Release | list[str | Release] | tuple[str | Release, ...] = (),
+    designs: Design | list[Design] | tuple[Design, ...] = (),
+    kernels: str | list[str] | tuple[str, ...] = (),
 ) -> Result:
     """Run a scenario as several releases, on several designs, on real kernels, and compare the runs.
 
     Args:
         scenario: the name of one of the library, a file, or a Scenario.
-        releases: by name; by default 6.12 and 7.3. "all" stands for all that thplab knows.
+        releases: one or several, by name; by default 6.12 and 7.3. "all" stands for all that thplab knows.
         designs: for developers: names, "file.py:Class", or classes, instead of the releases' own.
         kernels: images to boot, or "debian:6.12".
 
@@ -41,8 +43,8 @@ def compare(
         InputError, ScenarioError, DesignError: the message says what would be right.
     """
     found = _scenario(scenario)
-    runs = model_runs(found, releases, designs)
-    for image in kernels:
+    runs = model_runs(found, _several(releases), _several(designs))
+    for image in _several(kernels):
         kernel = _on_kernel(found, image)
         runs.extend([*model_beside(found, kernel, runs), kernel])
     return Result(found, runs)
@@ -61,6 +63,11 @@ def run(
     releases = [release] if release else []
     designs = [design] if design else []
     return RunResult(found, model_runs(found, releases, designs, DEFAULT_RELEASES[-1:]))
+
+
+def _several(given: _T | list[_T] | tuple[_T, ...]) -> list[_T]:
+    """One thing or several, as a list."""
+    return list(given) if isinstance(given, (list, tuple)) else [given]
 
 
 def _scenario(scenario: str | Path | Scenario) -> Scenario:
