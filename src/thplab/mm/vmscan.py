@@ -83,8 +83,8 @@ class Vmscan:
         """mm_account_reclaimed_pages() (include/linux/swap.h): a shrinker's objects are gone, and with them
         base pages of their own.
 
-
-        The kernel's slab allocator calls it when it frees a page; here a shrinker's scan_objects() does. Outside of reclaim it says nothing to anybody.
+        The kernel's slab allocator calls it when it frees a page; here a shrinker's scan_objects() does. Outside
+        of reclaim it does nothing.
         """
         state = self.reclaim_states.get(int(H.cpu.number))
         if state is not None:
