@@ -115,7 +115,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             model="mprotect.merges_into_untouched",
             about="a VMA that was touched is merged into a neighbour that was not, so that a huge page fits "
             "across the boundary again",
-            source="is_mergeable_anon_vma(); missing in the source of 6.12, there in that of 7.3",
+            source="879bca0a2c4f, in is_mergeable_anon_vma(); missing in the source of 6.12, there in that of 7.3",
         ),
     ] = True
     collapses_read_only: Annotated[
@@ -124,7 +124,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             since="6.18",
             model="khugepaged.collapses_read_only",
             about="khugepaged and MADV_COLLAPSE collapse memory of which no page may be written",
-            source="SCAN_PAGE_RO is there in the source of 6.12, and missing in those of 7.2 and 7.3",
+            source="in the pull request of the mm tree for 6.18; SCAN_PAGE_RO is there in the source of 6.12, "
+            "and missing in those of 7.2 and 7.3",
         ),
     ] = True
     scan_skips_mlocked: Annotated[
@@ -133,7 +134,7 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             since="6.18",
             model="huge_memory.scan_skips_mlocked",
             about="the shrinker does not split an mlocked huge page unless it is partly mapped",
-            source="posted in September 2025 for 6.18; the source of 7.2 has it, that of 6.12 does not; "
+            source="in the pull request of the mm tree for 6.18; the source of 7.2 has it, that of 6.12 does not; "
             "probed on kernels with CONFIG_SHRINKER_DEBUG",
         ),
     ] = True
