@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from thplab import designs
 from thplab.backends.doctor import Finding
 from thplab.kernel_version import version_of
+from thplab.mm.vmstat import counters
 from thplab.releases.named import NAMES, release_named
 from thplab.releases.release import DIFFERENCES
 from thplab.scenario.errors import ScenarioError
@@ -74,9 +76,8 @@ def release_rows() -> Iterator[tuple[str, str, Sequence[str]]]:
             if before < version_of(since) <= release.version
         ]
         if release.design != last_design and last_design:
-            changes.insert(
-                0, f"the design of the queue: {release.design} in place of {last_design}"
-            )
+            since = designs.load(release.design).since
+            changes.insert(0, f"{since}: design {release.design} in place of {last_design}")
         yield (
             name,
             release.design,
@@ -93,5 +94,12 @@ def _brought() -> list[tuple[str, str]]:
     ]
     found += [
         (kind.since, f"what the step {tag} needs") for tag, kind in STEPS.items() if kind.since
+    ]
+    names: dict[str, list[str]] = {}
+    for _, counter in counters():
+        names.setdefault(counter.since, []).append(counter.name)
+    found += [
+        (since, f"the {'counters' if len(group) > 1 else 'counter'} {', '.join(group)}")
+        for since, group in names.items()
     ]
     return sorted(found, key=lambda item: version_of(item[0]))
