@@ -15,6 +15,7 @@ from thplab.backends import model
 from thplab.cli import main
 from thplab.comparison.comparison import compare
 from thplab.releases.named import release_named
+from thplab.scenario.figures import all_figures, why_unseen
 from thplab.scenario.host import Host, Task
 from thplab.scenario.loader import loads
 from thplab.scenario.observation import Observation, RegionFigures
@@ -218,3 +219,19 @@ def test_what_a_release_cannot_do_breaks_no_promise(
     assert "Linux 5.4 lacks what shrink needs" in shown
     file.write_text(scanning(before="== 1", after="== 0"), encoding="utf-8")
     assert main(["compare", str(file), "--release", "5.4"]) == 1
+
+
+def test_each_figure_after_a_step_that_was_not_done_gives_that_reason(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The table prints it once for them all."""
+    text = scanning(before="== 0")
+    (after,) = model.run(loads(text), release=release_named("5.4")).observations[1:]
+    figures = [path for path, _ in all_figures(after)]
+    assert {path.section for path in figures} >= {"cgroups", "nodes"}
+    for path in figures:
+        assert why_unseen(after, path).startswith("an earlier step was not done"), path
+    file = tmp_path / "scan.toml"
+    file.write_text(text, encoding="utf-8")
+    assert main(["compare", str(file), "--all", "--release", "5.4", "--release", "7.3"]) == 0
+    assert capsys.readouterr().out.count("an earlier step was not done") == 1

@@ -46,16 +46,21 @@ def _outcomes(comparison: Comparison) -> Iterator[Text]:
 
 
 def _reasons(comparison: Comparison) -> list[str]:
-    """Why figures that the reader asks for are unseen, each reason once."""
-    reasons: dict[str, None] = {}
+    """Why figures that the reader asks for are unseen: each reason once, after all its figures."""
+    figures: dict[tuple[str, str], dict[str, None]] = {}
     columns = len(comparison.columns)
     shown = [row for moment in comparison.moments for row in worth_showing(moment.rows, columns)]
     for column_index, column in enumerate(comparison.columns):
         for result in column.claims:
             if result.verdict == "unseen":
-                reasons[f"{column.title}: {result.claim.value}: {result.reason}"] = None
+                figures.setdefault((column.title, result.reason), {})[str(result.claim.value)] = (
+                    None
+                )
         for row in shown:
             if row.reasons and row.reasons[column_index]:
-                words = figure_words(row.path)
-                reasons[f"{column.title}: {words}: {row.reasons[column_index]}"] = None
-    return list(reasons)[:MOST_REASONS]
+                reason = row.reasons[column_index]
+                figures.setdefault((column.title, reason), {})[figure_words(row.path)] = None
+    reasons = [
+        f"{title}: {', '.join(words)}: {reason}" for (title, reason), words in figures.items()
+    ]
+    return reasons[:MOST_REASONS]

@@ -185,7 +185,7 @@ def without_figures(seen: Observation, reason: str) -> Observation:
         },
         vmstat={},
         mthp={},
-        missing=dict.fromkeys(("cgroups", "regions", "vmstat", "mthp"), reason),
+        missing=dict.fromkeys(("nodes", "cgroups", "regions", "vmstat", "mthp"), reason),
     )
 
 
