@@ -121,7 +121,7 @@ def counter_table() -> str:
 def release_table() -> str:
     """The named releases, and what each changed."""
     rows = (
-        f"| {name} | `{design}` | {'; '.join(changes) or 'nothing that the model knows of'} |"
+        f"| {name} | `{design}` | {'<br>'.join(changes) or 'nothing that the model knows of'} |"
         for name, design, changes in release_rows()
     )
     return _table("| release | design | what changed since the one before it |", rows)
