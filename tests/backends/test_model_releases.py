@@ -40,14 +40,17 @@ NEWEST = release_named("7.3")
 
 
 def seen(
-    steps: Sequence[Step], found: dict[str, bool] | None = None, size: int = HUGE
+    steps: Sequence[Step],
+    found: dict[str, bool] | None = None,
+    size: int = HUGE,
+    shrink_underused: bool = False,
 ) -> Observation:
     """The model's observation after a region of task "t" was mapped and the steps were done."""
     mapped = Map(task="t", region="r", size=Size(size), thp="hugepage", node=1)
     scenario = Scenario(
         name="releases",
         summary="a test",
-        host=Host(nodes=(GIB, GIB), thp=ThpSettings({"shrink_underused": False})),
+        host=Host(nodes=(GIB, GIB), thp=ThpSettings({"shrink_underused": shrink_underused})),
         cgroups={"/a": CgroupSettings()},
         tasks={"t": Task(cgroup="/a")},
         steps=(mapped, *steps, Observe(label="end")),
@@ -151,6 +154,17 @@ def test_before_6_12_migration_moves_a_partly_mapped_huge_page_whole() -> None:
     end = seen(steps, {"migration_splits_queued": False})
     assert [node.huge for node in region(end).nodes] == [1, 0]
     assert end.vmstat["thp_migration_split"] == 0
+
+
+@pytest.mark.parametrize(("keeps", "queued"), [(True, [1, 0]), (False, [0, 0])])
+def test_before_6_12_a_huge_page_that_moves_leaves_the_queue(
+    keeps: bool, queued: list[int]
+) -> None:
+    """The folio is whole, and waits because it may be underused."""
+    steps = [touch(), MovePages(task="t", region="r", node=0)]
+    end = seen(steps, {"migration_keeps_queued": keeps}, shrink_underused=True)
+    assert [node.huge for node in region(end).nodes] == [1, 0]
+    assert [node.queue for node in end.cgroups["/a"]] == queued
 
 
 def test_migration_moves_a_whole_huge_page_whole() -> None:
