@@ -214,11 +214,25 @@ def test_a_release_without_the_interface_of_a_step_does_not_do_it_and_says_so() 
     run = model.run(scenario, release=release_named("5.4"))
     (outcome,) = run.outcomes
     assert not outcome.done
-    assert outcome.text == "not done: Linux 5.4 lacks what shrink needs; 6.0 brought it"
+    assert outcome.text == "not done: Linux 5.4 lacks the scan file of shrinkers; 6.0 brought it"
     column = compare(scenario, [run]).columns[0]
     assert [claim.verdict for claim in column.claims] == ["held", "unseen"]
     assert column.claims[1].reason == f"an earlier step was {outcome.text}"
     assert model.run(scenario, release=release_named("6.1")).outcomes == []
+
+
+@pytest.mark.parametrize(
+    ("release", "cgroup", "node"),
+    [("5.4", False, False), ("6.12", True, False), ("6.18", True, True)],
+)
+def test_a_release_reclaims_only_through_files_that_it_has(
+    release: str, cgroup: bool, node: bool
+) -> None:
+    """memory.reclaim came with 5.19, the reclaim file of a node with 6.17."""
+    for place, has in (({"cgroup": "/victim"}, cgroup), ({"node": 0}, node)):
+        scenario = loads(scenario_text({"do": "reclaim", "size": "1M", **place}))
+        (outcome,) = model.run(scenario, release=release_named(release)).outcomes
+        assert outcome.done == has, outcome.text
 
 
 def test_what_a_release_cannot_do_breaks_no_promise(
@@ -230,7 +244,7 @@ def test_what_a_release_cannot_do_breaks_no_promise(
     assert main(["compare", str(file), "--release", "5.4"]) == 0
     shown = capsys.readouterr().out
     assert "? unseen" in shown
-    assert "Linux 5.4 lacks what shrink needs" in shown
+    assert "Linux 5.4 lacks the scan file of shrinkers" in shown
     file.write_text(scanning(before="== 1", after="== 0"), encoding="utf-8")
     assert main(["compare", str(file), "--release", "5.4"]) == 1
 

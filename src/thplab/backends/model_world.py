@@ -73,7 +73,8 @@ class ModelWorld:
         kind = str(step.__struct_config__.tag)
         done = True
         try:
-            self._must_have(f"what {kind} needs", step.since)
+            for what in step.needs():
+                self._must_have(what, step.interfaces[what])
             text = step.on_model(self)
         except TaskIsDead:
             text = "the task is dead"

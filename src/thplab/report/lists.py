@@ -92,9 +92,8 @@ def _brought() -> list[tuple[str, str]]:
     found += [
         (row.since, f"the file {row.file}") for row in (*THP_FILES, *CGROUP_FILES) if row.since
     ]
-    found += [
-        (kind.since, f"what the step {tag} needs") for tag, kind in STEPS.items() if kind.since
-    ]
+    for kind in STEPS.values():
+        found += [(since, what) for what, since in kind.interfaces.items()]
     names: dict[str, list[str]] = {}
     for _, counter in counters():
         names.setdefault(counter.since, []).append(counter.name)

@@ -6,7 +6,8 @@ Each file in thplab/scenario/steps/ is one step.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 import msgspec
@@ -36,11 +37,15 @@ class Step(
 
     Class attributes:
         weight: how often fuzz draws it, relative to the other steps.
-        since: the release that brought the interface that it needs; "" if all releases have it.
+        interfaces: what of the kernel's it may need that not every release has, with the release that brought it.
     """
 
     weight: ClassVar[int] = 1
-    since: ClassVar[str] = ""
+    interfaces: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+    def needs(self) -> Iterable[str]:
+        """Which of `interfaces` this one needs."""
+        return self.interfaces
 
     def check(self, declared: Declared) -> None:
         """Refuse a step that is impossible at this point; note what it changes.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from thplab.mm.geometry import PAGE_SIZE
@@ -15,6 +16,8 @@ from thplab.scenario.worlds import KernelWorld, ModelWorld, NotOffered
 
 __all__ = ["Reclaim"]
 
+MEMORY_RECLAIM = "memory.reclaim"
+NODE_RECLAIM = "the reclaim file of a node"
 LESS = "less than that could be reclaimed (EAGAIN)"
 
 
@@ -24,6 +27,12 @@ class Reclaim(Step, tag="reclaim", frozen=True):
     size: Size
     cgroup: str | None = None
     node: int | None = None
+
+    interfaces = MappingProxyType({MEMORY_RECLAIM: "5.19", NODE_RECLAIM: "6.17"})
+
+    def needs(self) -> tuple[str]:
+        """The file of one of the two."""
+        return (NODE_RECLAIM if self.cgroup is None else MEMORY_RECLAIM,)
 
     def check(self, declared: Declared) -> None:
         """A cgroup or a node."""
@@ -54,7 +63,7 @@ class Reclaim(Step, tag="reclaim", frozen=True):
     def on_kernel(self, world: KernelWorld) -> str:
         """One write."""
         if self.cgroup is not None:
-            path = world.cgroup_file(self.cgroup, "memory.reclaim")
+            path = world.cgroup_file(self.cgroup, MEMORY_RECLAIM)
         else:
             path = Path(f"/sys/devices/system/node/node{self.node}/reclaim")
         if not path.exists():

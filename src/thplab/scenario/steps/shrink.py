@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Self
 
 from thplab.scenario.declared import Declared
@@ -21,7 +22,7 @@ class Shrink(Step, tag="shrink", frozen=True):
     count: int
 
     weight = 4
-    since = "6.0"
+    interfaces = MappingProxyType({"the scan file of shrinkers": "6.0"})
 
     def check(self, declared: Declared) -> None:
         """A cgroup and a node that exist."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 from thplab.scenario.drawing import Draw
@@ -21,7 +22,7 @@ class SplitHugePages(RangeStep, tag="split_huge_pages", frozen=True):
     Others may map it too; one to which somebody holds a reference beside is skipped (split_huge_pages_pid()).
     """
 
-    since = "5.13"
+    interfaces = MappingProxyType({"split_huge_pages for a range of a task": "5.13"})
 
     def on_model(self, world: ModelWorld) -> str:
         """Slot by slot."""
