@@ -25,6 +25,11 @@ def machine() -> Iterator[thplab.Machine]:
         yield made
 
 
+def test_what_a_machine_shows_says_how_to_make_it() -> None:
+    with thplab.Machine(nodes=["1G", "1.5G"], release="6.12") as made:
+        assert repr(made) == "Machine(nodes=['1G', '1536M'], release='6.12', design='split_queue')"
+
+
 def test_every_step_of_the_language_is_a_method_somewhere(machine: thplab.Machine) -> None:
     task = machine.task("t")
     region = task.mmap("r", "2M")

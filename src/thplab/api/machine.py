@@ -86,6 +86,11 @@ class Machine:
         self._performed = 0
         self._bugs: list[str] = []
 
+    def __repr__(self) -> str:
+        nodes = [size.written() for size in self._declared.host.nodes]
+        release = self._world.release
+        return f"Machine(nodes={nodes!r}, release={release.name!r}, design={release.design!r})"
+
     def __enter__(self) -> Self:
         return self
 
