@@ -12,6 +12,7 @@ from thplab.cpu.errors import KernelBug
 from thplab.designs.split_queue import SplitQueue
 from thplab.errors import InputError
 from thplab.mm.mm_types import Folio
+from thplab.releases.named import release_named
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.steps import STEPS
 
@@ -28,6 +29,26 @@ def machine() -> Iterator[thplab.Machine]:
 def test_what_a_machine_shows_says_how_to_make_it() -> None:
     with thplab.Machine(nodes=["1G", "1.5G"], release="6.12") as made:
         assert repr(made) == "Machine(nodes=['1G', '1536M'], release='6.12', design='split_queue')"
+
+
+def test_a_design_alone_runs_on_the_newest_release() -> None:
+    """As with `--design`: only a release that is named as well may refuse it."""
+    with thplab.Machine(design="split_queue") as made:
+        assert repr(made).endswith("release='7.3', design='split_queue')")
+    with pytest.raises(InputError, match="cannot have the design"):
+        thplab.Machine(release="7.3", design="split_queue")
+
+
+def test_a_release_may_be_one_of_the_users_own() -> None:
+    own = release_named("6.18").differing(pt_reclaim=False)
+    with thplab.Machine(release=own) as made:
+        assert not made.model.madvise.pt_reclaim
+
+
+def test_a_task_that_is_refused_leaves_no_cgroup(machine: thplab.Machine) -> None:
+    with pytest.raises(InputError):
+        machine.task("t", cgroup="/new", policy={"mode": "sideways"})
+    assert machine.cgroup("/new") == "/new"
 
 
 def test_every_step_of_the_language_is_a_method_somewhere(machine: thplab.Machine) -> None:

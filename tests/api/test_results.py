@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ import pytest
 import thplab
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.api.results import Result, RunResult
+from thplab.report.json_text import comparison_json
 from thplab.scenario.loader import loads
 
 
@@ -47,6 +49,15 @@ def test_a_misspelt_name_is_an_error_with_the_remedy(
 def test_columns_that_a_release_does_not_tell_apart_keep_their_titles() -> None:
     runs = [cover_letter_run(design, title=f"7.3 {design}") for design in ("list_lru", "mine")]
     assert Result(cover_letter_scenario(), runs).columns == ("7.3 list_lru", "7.3 mine")
+
+
+def test_the_title_of_a_kernel_is_kept_whole() -> None:
+    runs = [cover_letter_run("list_lru", title=title) for title in ("7.3 list_lru", "this host")]
+    assert Result(cover_letter_scenario(), runs).columns == ("7.3", "this host")
+
+
+def test_plain_dicts_say_what_the_json_says(result: Result) -> None:
+    assert result.to_dict() == json.loads(comparison_json(result.comparison))
 
 
 def test_a_result_prints_as_the_table_and_shows_itself_in_a_notebook(result: Result) -> None:

@@ -14,6 +14,7 @@ from thplab.designs import Design
 from thplab.releases.release import Release
 from thplab.scenario.library import find_scenario, library_files
 from thplab.scenario.loader import load
+from thplab.scenario.naming import meant, quoted
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -138,7 +139,9 @@ class Library(Mapping[str, Scenario]):
         for file in library_files():
             if file.stem == name:
                 return load(file)
-        raise KeyError(name)
+        raise KeyError(
+            f"there is no scenario {quoted(name)}; {meant(name, list(self), 'scenarios')}"
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter([file.stem for file in library_files()])

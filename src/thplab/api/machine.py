@@ -18,15 +18,14 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from thplab import designs
 from thplab.api.results import Seen
 from thplab.backends.model import build_machine
 from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
 from thplab.errors import InputError
-from thplab.releases.named import NEWEST, check_design, release_named
+from thplab.releases.named import as_release
+from thplab.releases.release import Release
 from thplab.scenario.declared import Declared
 from thplab.scenario.decode import make_step, make_struct
 from thplab.scenario.errors import ScenarioError
@@ -54,7 +53,7 @@ class Machine:
 
     Args:
         nodes: the memory of each, "1G".
-        release: the name of the release that it stands for.
+        release: the release that it stands for, by name; by default the newest.
         design: a design of the queue instead of the release's: a name, "file.py:Class", or a class.
         host: other keys of `[host]` as in a scenario file: distances, memcg, thp.
 
@@ -68,21 +67,17 @@ class Machine:
     def __init__(
         self,
         nodes: Sequence[str] = ("1G", "1G"),
-        release: str = NEWEST,
+        release: str | Release = "",
         design: designs.Design = "",
         **host: object,
     ) -> None:
-        as_release = release_named(release)
-        if design:
-            check_design(as_release, design)
-            as_release = msgspec.structs.replace(as_release, design=designs.title(design))
+        stands_for = as_release(release, design)
         declared_host = make_struct({"nodes": list(nodes), **host}, Host, "host")
         check_host(declared_host)
         self._declared = Declared(declared_host)
-        self.model = build_machine(
-            declared_host, designs.load(design or as_release.design), as_release
-        )
-        self._world = ModelWorld(self.model, as_release)
+        queue = designs.load(design or stands_for.design)
+        self.model = build_machine(declared_host, queue, stands_for)
+        self._world = ModelWorld(self.model, stands_for)
         self._performed = 0
         self._bugs: list[str] = []
 
@@ -146,12 +141,12 @@ class Machine:
         check_name(name, "task", where)
         if name in self._declared.tasks or name in self._declared.ended:
             raise ScenarioError("there is a task of this name", "give each its own name", where)
-        if cgroup not in self._declared.cgroups:
-            self.cgroup(cgroup)
         fields: dict[str, object] = {"cgroup": cgroup, "oom_score_adj": oom_score_adj}
         if policy is not None:
             fields["policy"] = dict(policy)
         declared = make_struct(fields, DeclaredTask, where)
+        if cgroup not in self._declared.cgroups:
+            self.cgroup(cgroup)
         self._declared.where = where
         self._declared.add_task(name, declared)
         with self.model.entered():

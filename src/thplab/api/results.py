@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from thplab.comparison.comparison import Comparison, compare
 from thplab.errors import InputError
-from thplab.report.json_text import comparison_json
+from thplab.report.json_text import comparison_dict
 from thplab.report.terminal import comparison_html, comparison_text
 from thplab.scenario.figures import FigurePath, Unseen, read_figure
 from thplab.scenario.naming import meant, quoted
@@ -73,8 +72,8 @@ class Moment:
         return f"Moment({self.label!r}, {', '.join(self._taken)})"
 
 
-class Result:
-    """Runs of one scenario, side by side.
+class _Runs:
+    """What one run and several have in common.
 
     Args:
         scenario: what all of them ran.
@@ -91,10 +90,10 @@ class Result:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Short names of the columns: the releases if they are distinct, otherwise the whole titles."""
-        releases = [run.title.split(" ")[0] for run in self.runs]
-        if len(set(releases)) == len(releases):
-            return tuple(releases)
+        """The titles of the columns, without the designs where they are distinct then."""
+        short = [run.title.removesuffix(f" {run.design}") for run in self.runs]
+        if len(set(short)) == len(short):
+            return tuple(short)
         return tuple(run.title for run in self.runs)
 
     @property
@@ -122,10 +121,6 @@ class Result:
             label, {name: seen.get(label) for name, seen in zip(self.columns, taken, strict=True)}
         )
 
-    def __getitem__(self, label: str) -> Moment:
-        """An observation by its label."""
-        return self._moment(label)
-
     def __str__(self) -> str:
         return comparison_text(self.comparison)
 
@@ -139,8 +134,7 @@ class Result:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain dicts and lists: the JSON of docs/cli.md."""
-        content: dict[str, Any] = json.loads(comparison_json(self.comparison))
-        return content
+        return comparison_dict(self.comparison)
 
     def rows(self) -> list[dict[str, Any]]:
         """A row for each figure of each observation in each column."""
@@ -178,7 +172,15 @@ class Result:
         return pd.DataFrame(self.rows()).astype({"node": "Int64", "value": "Int64"})
 
 
-class RunResult(Result):
+class Result(_Runs):
+    """Runs of one scenario, side by side."""
+
+    def __getitem__(self, label: str) -> Moment:
+        """An observation by its label."""
+        return self._moment(label)
+
+
+class RunResult(_Runs):
     """One run."""
 
     @property
@@ -186,7 +188,7 @@ class RunResult(Result):
         """The Run itself: observations, outcomes, warnings, notes."""
         return self.runs[0]
 
-    def __getitem__(self, label: str) -> Seen:  # type: ignore[override]  # one value, not one for each column
+    def __getitem__(self, label: str) -> Seen:
         """An observation by its label."""
         self._moment(label)
         taken = {seen.label: seen for seen in self.run.observations}

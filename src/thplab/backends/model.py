@@ -7,8 +7,6 @@ import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import msgspec
-
 from thplab import designs
 from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
@@ -16,7 +14,7 @@ from thplab.designs import Design
 from thplab.errors import DesignError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
-from thplab.releases.named import NEWEST, check_design, release_named
+from thplab.releases.named import as_release
 from thplab.releases.release import Release
 from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
@@ -45,20 +43,17 @@ def run(
         DesignError: the design cannot be loaded, or raised an exception that no kernel rule explains.
         InputError: the release cannot have the design.
     """
-    if release is not None and design:
-        check_design(release, design)
-    base = release or release_named(NEWEST)
-    chosen = design or base.design
+    stands_for = as_release(release or "", design)
+    chosen = design or stands_for.design
     queue = designs.load(chosen)
-    name = designs.title(chosen)
-    as_release = msgspec.structs.replace(base, design=name)
+    name = stands_for.design
     blamed = "" if designs.ships(chosen) else str(chosen)
     result = Run(
         scenario=scenario.name,
         backend="model",
         title=name if release is None else f"{release.name} {name}",
         observations=[],
-        release=as_release,
+        release=stands_for,
     )
     machine: Machine | None = None
     # The model makes no garbage in cycles, and the search for it would take a fifth of the time.
@@ -66,9 +61,9 @@ def run(
     gc.disable()
     try:
         with _blaming(blamed):
-            machine = build_machine(scenario.host, queue, as_release)
+            machine = build_machine(scenario.host, queue, stands_for)
         with machine.entered():
-            _run_steps(scenario, ModelWorld(machine, as_release), result, blamed, progress)
+            _run_steps(scenario, ModelWorld(machine, stands_for), result, blamed, progress)
     finally:
         if machine is not None:
             machine.teardown()

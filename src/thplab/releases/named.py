@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from thplab import designs
 from thplab.errors import InputError
 from thplab.kernel_version import version_of
@@ -11,6 +13,7 @@ from thplab.releases.release import Release
 __all__ = [
     "NAMES",
     "NEWEST",
+    "as_release",
     "check_design",
     "release_named",
 ]
@@ -28,6 +31,24 @@ def release_named(name: str) -> Release:
     if name not in NAMES:
         raise InputError(f"the release {name!r} is not known; there are {', '.join(NAMES)}")
     return Release.of_version(name, designs.of_version(version_of(name)))
+
+
+def as_release(release: str | Release = "", design: designs.Design = "") -> Release:
+    """The release that the model stands for, with the design that it has then.
+
+    Args:
+        release: "" is the newest one, which may have any design.
+        design: in place of the release's own.
+
+    Raises:
+        InputError: there is no such release, or it cannot have the design.
+    """
+    found = release_named(release or NEWEST) if isinstance(release, str) else release
+    if not design:
+        return found
+    if release:
+        check_design(found, design)
+    return msgspec.structs.replace(found, design=designs.title(design))
 
 
 def check_design(release: Release, design: designs.Design) -> None:

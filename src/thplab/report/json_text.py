@@ -13,7 +13,7 @@ from thplab.scenario.claims import ClaimResult
 from thplab.scenario.rules import Rule
 from thplab.scenario.schema import Scenario
 
-__all__ = ["FORMAT_VERSION", "comparison_json"]
+__all__ = ["FORMAT_VERSION", "comparison_dict", "comparison_json"]
 
 FORMAT_VERSION = 2
 """A higher one when a key changes its meaning or goes away; new keys do not change it."""
@@ -21,12 +21,24 @@ FORMAT_VERSION = 2
 
 def comparison_json(comparison: Comparison) -> str:
     """The whole Comparison, each figure of each observation; ends with a newline."""
+    encoded = msgspec.json.encode(_content(comparison), order="sorted")
+    return msgspec.json.format(encoded, indent=2).decode() + "\n"
+
+
+def comparison_dict(comparison: Comparison) -> dict[str, Any]:
+    """The same as dicts, lists and plain values."""
+    # msgspec.to_builtins() would leave tuples.
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(_content(comparison)))
+    return plain
+
+
+def _content(comparison: Comparison) -> dict[str, Any]:
     rules: dict[Rule, int] = {}
     observations = [
         {"label": moment.label, "figures": [_figure(row, rules) for row in moment.rows]}
         for moment in comparison.moments
     ]
-    content = {
+    return {
         "format": "thplab comparison",
         "version": FORMAT_VERSION,
         "scenario": comparison.scenario.name,
@@ -35,8 +47,6 @@ def comparison_json(comparison: Comparison) -> str:
         "observations": observations,
         "rules": list(rules),
     }
-    encoded = msgspec.json.encode(content, order="sorted")
-    return msgspec.json.format(encoded, indent=2).decode() + "\n"
 
 
 def _column(column: Column, scenario: Scenario) -> dict[str, Any]:
