@@ -99,3 +99,10 @@ def test_a_bug_is_shown_with_what_the_fixed_code_came_to(
     out = capsys.readouterr().out
     assert "NOT FOUND" in out
     assert "fixed code: FAILS: use-after-free" in out
+
+
+@pytest.mark.parametrize("name", ["B06", "b06-fixed"])
+def test_a_bug_takes_no_design(name: str) -> None:
+    """Its case is the code that had the bug; a design that was ignored would look searched."""
+    with pytest.raises(InputError, match="has a design of its own"):
+        search(name, "list_lru")

@@ -96,7 +96,7 @@ def explore(
 
     Args:
         case: a standard case (`thplab explore --list`), or a bug: "B06", "B06-fixed".
-        design: a name, "file.py:Class", or a class; by default that of the newest release.
+        design: a name, "file.py:Class", or a class; by default list_lru. A bug has its own.
         bound: at most this many preemptions (exhaustive).
         strategy: "exhaustive", "random" or "pct".
         executions, seconds: stop there; 0 is no limit.
@@ -104,14 +104,14 @@ def explore(
         jobs: the number of processes that share the work (exhaustive).
 
     Raises:
-        InputError: there is no such case, or the package greenlet is missing.
+        InputError: there is no such case, a bug is given a design, or the package greenlet is missing.
     """
     from thplab.explorer import session
 
     session.require_greenlet()
     return session.search(
         case,
-        design or session.DEFAULT_DESIGN,
+        design,
         bound=bound,
         strategy=strategy,
         executions=executions,

@@ -75,7 +75,7 @@ class Explore:
 
     def execute(self, options: argparse.Namespace) -> int:
         """Search; print a line for each case, and the trace of each failure. Status 1 if a case failed."""
-        from thplab.explorer.session import DEFAULT_DESIGN, cases_for, require_greenlet, search
+        from thplab.explorer.session import cases_for, require_greenlet, search
 
         require_greenlet()
         from thplab.report.exploration import case_list, failure_text, verdict_line
@@ -85,7 +85,7 @@ class Explore:
             return 0
         if options.replay is not None:
             return _replay(options)
-        cases = cases_for(options.cases, options.design or DEFAULT_DESIGN)
+        cases = cases_for(options.cases, options.design or "")
         if options.checkpoint and (len(cases) != 1 or options.strategy != "exhaustive"):
             raise InputError("--checkpoint: give one case, and the exhaustive strategy")
         if options.checkpoint and options.jobs > 1:

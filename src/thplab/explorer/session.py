@@ -29,7 +29,6 @@ from thplab.explorer.trace import Trace, record, render
 from thplab.explorer.verdict import Budget, Verdict
 
 __all__ = [
-    "DEFAULT_DESIGN",
     "STRATEGIES",
     "CaseVerdict",
     "Report",
@@ -114,25 +113,39 @@ def require_greenlet() -> None:
         ) from error
 
 
-def case_for(name: str, design: Design = DEFAULT_DESIGN) -> MachineCase:
-    """A standard case on a design, or the case of a bug ("B06", "B06-fixed"), which has its own.
+def case_for(name: str, design: Design = "") -> MachineCase:
+    """A standard case on a design (by default list_lru), or the case of a bug ("B06", "B06-fixed").
 
     Raises:
-        InputError, DesignError: there is no such case, or no such design.
+        InputError, DesignError: there is no such case, or no such design; a bug is given a design, but it
+            has its own.
     """
     return cases_for([name], design)[0]
 
 
-def cases_for(names: Sequence[str], design: Design = DEFAULT_DESIGN) -> list[MachineCase]:
+def cases_for(names: Sequence[str], design: Design = "") -> list[MachineCase]:
     """Several cases, as :func:`case_for` makes them, on a design that is loaded once; all without a name."""
+    if design:
+        for name in names:
+            if _bug_number(name) is not None:
+                raise InputError(
+                    f"{name} has a design of its own, that of the bug; leave out the design"
+                )
+    design = design or DEFAULT_DESIGN
     design_name = design if isinstance(design, str) else None
     loaded = load(design)
     return [_case(name, loaded, design_name) for name in names or [case.name for case in CASES]]
 
 
-def _case(name: str, design: type[DeferredSplitQueue], design_name: str | None) -> MachineCase:
+def _bug_number(name: str) -> str | None:
+    """The number of the bug whose case this is, if it is one."""
     number = name.upper().removesuffix("-FIXED")
-    if any(bug.id == number for bug in CORPUS):
+    return number if any(bug.id == number for bug in CORPUS) else None
+
+
+def _case(name: str, design: type[DeferredSplitQueue], design_name: str | None) -> MachineCase:
+    number = _bug_number(name)
+    if number is not None:
         bug = bug_named(number)
         return bug.broken if name.upper() == number else bug.fixed
     case = case_named(name).on(design, design_name)
@@ -148,7 +161,7 @@ def _case(name: str, design: type[DeferredSplitQueue], design_name: str | None) 
 
 def search(
     case: str | MachineCase,
-    design: Design = DEFAULT_DESIGN,
+    design: Design = "",
     *,
     bound: int = 2,
     strategy: str = "exhaustive",
@@ -225,7 +238,7 @@ def replay(text: str, name: str | None, design: str | None) -> Report | None:
         raise InputError(f"the replay id is of case {recording.case}, not of {name}")
     if design is not None and recording.design and design != recording.design:
         raise InputError(f"the replay id is of design {recording.design}, not of {design}")
-    case = case_for(recording.case, recording.design or DEFAULT_DESIGN)
+    case = case_for(recording.case, recording.design or "")
     if fingerprint(case) != recording.print:
         raise InputError(
             f"the replay id is of another version: case {recording.case} does something else here"

@@ -60,7 +60,7 @@ def _case(name: str, design: str) -> Case:
     """In another process: the case, of which the design is loaded once."""
     from thplab.explorer.session import case_for
 
-    return case_for(name, design) if design else case_for(name)
+    return case_for(name, design)
 
 
 def _search_part(job: _Job) -> _Part:
