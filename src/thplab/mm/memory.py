@@ -161,11 +161,14 @@ class Memory:
         """do_wp_page(): the pages of `hit` that a write must copy, because a fork shared them.
 
         A base page is reused when nobody else maps it any more (wp_can_reuse_anon_folio()). A page
-        of a large folio is, since 6.15, only when nobody else maps any page of the folio.
+        of a large folio is, since 6.15, only when nobody else maps any page of the folio. The last
+        mapped page is copied all the same, because then the whole folio goes
+        (__wp_can_reuse_large_anon_folio()).
         """
         if isinstance(owner, Folio):
             shared = hit & owner.not_exclusive
-            alone = not owner.entire_mapcount and owner.refcount == entry.mask.bit_count()
+            mapped: i64 = entry.mask.bit_count()
+            alone = mapped > 1 and not owner.entire_mapcount and owner.refcount == mapped
             if shared and alone and self.reuse_large_folio:
                 owner.not_exclusive &= ~shared
                 return 0
