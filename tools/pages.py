@@ -38,6 +38,10 @@ BLOCKS = {
     "releases": "reference:release_table",
     "steps": "reference:step_table",
     "tunables": "reference:tunable_table",
+    "verified-kernels": "verified:kernel_table",
+    "verified-library": "verified:library_table",
+    "verified-random": "verified:series_table",
+    "verified-summary": "verified:summary_table",
 }
 
 MARKER = re.compile(r"^[ \t]*<!--\s*(?:generated|end of)\b.*$", re.MULTILINE)

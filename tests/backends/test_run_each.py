@@ -14,9 +14,13 @@ from thplab.backends import vm
 from thplab.backends.errors import KernelRunError
 from thplab.backends.kernel_image import KernelImage
 from thplab.releases.release import Release
+from thplab.scenario.errors import InputError, ThplabError
 from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
+from thplab.scenario.units import Size
+
+VAST = Size(1 << 50)
 
 
 class Guests:
@@ -35,7 +39,9 @@ class Guests:
         self, image: KernelImage, host: Host, scenarios: Sequence[Scenario], limit: float | None
     ) -> list[Run]:
         """What vm._boot() does."""
-        del image, host, limit
+        del image, limit
+        if host.nodes == (VAST,):
+            raise InputError("too little memory")
         self.boots.append([scenario.name for scenario in scenarios])
         if len(self.boots) > self.fails_at_boot:
             raise KernelRunError("no boot", begun=False)
@@ -71,9 +77,9 @@ def named(*names: str, host: Host = SHORT.host) -> list[Scenario]:
     return [msgspec.structs.replace(SHORT, name=name, host=host) for name in names]
 
 
-def names(outcomes: Sequence[Run | KernelRunError]) -> list[str]:
+def names(outcomes: Sequence[Run | ThplabError]) -> list[str]:
     """The scenarios that ran, and the problems of the others."""
-    return [one.scenario if isinstance(one, Run) else one.problem for one in outcomes]
+    return [one.scenario if isinstance(one, Run) else str(one) for one in outcomes]
 
 
 def test_scenarios_that_need_the_same_machine_share_a_boot(guests: Guests) -> None:
@@ -112,6 +118,13 @@ def test_what_ran_before_a_boot_failed_is_kept(guests: Guests) -> None:
         *("a", "it panicked"),
         *("no boot", "no boot"),
     ]
+
+
+def test_a_machine_that_cannot_be_had_does_not_keep_the_others_from_running(guests: Guests) -> None:
+    mixed = [*named("vast", host=Host(nodes=(VAST,))), *named("a")]
+    assert names(vm.run_each(mixed, "bzImage")) == ["too little memory", "a"]
+    with pytest.raises(InputError, match="too little memory"):
+        vm.run_each(mixed[:1], "bzImage")
 
 
 def test_a_single_run_raises_what_happened_instead(guests: Guests) -> None:

@@ -7,12 +7,15 @@ import copy
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
 from thplab.backends import model, vm
 from thplab.backends.errors import KernelRunError
+from thplab.errors import InputError
+from thplab.releases.release import Release
 from thplab.scenario.check import check
-from thplab.scenario.observation import Run
+from thplab.scenario.observation import Run, StepOutcome, without_figures
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.advise import Advise
 from thplab.scenario.steps.discard import Discard
@@ -161,3 +164,85 @@ def test_a_scenario_that_brings_the_kernel_down_is_a_finding(
     report = fuzz("bzImage", 6, 7, lambda _done: None)
     (finding,) = [finding for finding in report.findings if finding.number == 3]
     assert finding.lines == ["the kernel failed: it panicked"]
+
+
+def without_debugfs(scenarios: Sequence[Scenario]) -> list[Run]:
+    """Runs of a kernel that is the model, but does not offer `shrink` and then shows nothing."""
+    runs = []
+    for scenario in scenarios:
+        run = model.run(scenario, "list_lru")
+        run.backend, run.kernel = "kernel", "7.3.4+deb13-amd64"
+        shrinks = [at for at, step in enumerate(scenario.steps) if isinstance(step, Shrink)]
+        if shrinks:
+            outcome = StepOutcome(step=shrinks[0], do="shrink", text="not done", done=False)
+            run.outcomes = [outcome]
+            run.observations = [without_figures(one, "not done") for one in run.observations]
+        runs.append(run)
+    return runs
+
+
+def test_a_kernel_that_does_not_offer_a_step_runs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After such a step nothing could be compared."""
+    ran: list[int] = []
+
+    def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
+        del kernel, time_limit
+        ran.append(len(scenarios))
+        return without_debugfs(scenarios)
+
+    monkeypatch.setattr(vm, "run_each", run_each)
+    shrinking = [any(isinstance(step, Shrink) for step in one.steps) for one in SERIES[:30]]
+    report = fuzz("bzImage", 30, 7, lambda _done: None)
+    assert ran == [10, sum(shrinking[:10]), 20], "only the first batch has to run again"
+    assert report.left_out == {"shrink"}
+    assert (report.empty, report.findings) == (0, [])
+    assert report.linux == "7.3.4+deb13-amd64"
+    with_shrink = fuzz_figures(monkeypatch)
+    assert 0 < report.figures < with_shrink, "what shrink did is not compared"
+
+
+def fuzz_figures(monkeypatch: pytest.MonkeyPatch) -> int:
+    """The figures that agree on a kernel that is the model."""
+
+    def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
+        del kernel, time_limit
+        return [model.run(scenario, "list_lru") for scenario in scenarios]
+
+    monkeypatch.setattr(vm, "run_each", run_each)
+    return fuzz("bzImage", 30, 7, lambda _done: None).figures
+
+
+def test_a_scenario_that_compared_nothing_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
+        del kernel, time_limit
+        runs = [model.run(scenario, "list_lru") for scenario in scenarios]
+        runs[2].observations = [without_figures(one, "unseen") for one in runs[2].observations]
+        return runs
+
+    monkeypatch.setattr(vm, "run_each", run_each)
+    report = fuzz("bzImage", 6, 7, lambda _done: None)
+    assert (report.empty, report.findings) == (1, [])
+
+
+def test_a_kernel_of_an_unknown_design_has_no_model_to_agree_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def run_each(scenarios: Sequence[Scenario], kernel: str, time_limit: float | None) -> list[Run]:
+        del kernel, time_limit
+        runs = [model.run(scenario, "list_lru") for scenario in scenarios]
+        return [
+            msgspec.structs.replace(
+                run,
+                title="bzImage-9.9",
+                release=Release.of_version("9.9", "unknown"),
+                notes=["design unknown: no design has them"],
+            )
+            for run in runs
+        ]
+
+    monkeypatch.setattr(vm, "run_each", run_each)
+    with pytest.raises(
+        InputError,
+        match=r"bzImage.*: the design of its deferred split queue is unknown.*no design has them",
+    ):
+        fuzz("bzImage", 6, 7, lambda _done: None)

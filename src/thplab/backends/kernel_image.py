@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thplab.scenario.errors import InputError
 
-__all__ = ["KernelImage", "find_kernel"]
+__all__ = ["KernelImage", "find_kernel", "kernel_title"]
 
 _SETUP_SECTORS = 0x1F1
 _SYSTEM_SIZE = 0x1F4
@@ -31,6 +31,11 @@ class KernelImage:
         self.name = name
 
 
+def kernel_title(kernel: str) -> str:
+    """The title of the column of a kernel that an option names."""
+    return kernel if kernel.startswith("debian:") else Path(kernel).name
+
+
 def find_kernel(kernel: str) -> KernelImage:
     """The kernel that an option names.
 
@@ -44,7 +49,9 @@ def find_kernel(kernel: str) -> KernelImage:
     if kernel.startswith("debian:"):
         from thplab.backends.debian_kernel import fetch_debian_kernel
 
-        return KernelImage(fetch_debian_kernel(kernel.removeprefix("debian:")), kernel)
+        return KernelImage(
+            fetch_debian_kernel(kernel.removeprefix("debian:")), kernel_title(kernel)
+        )
     path = Path(kernel)
     try:
         with path.open("rb") as file:
@@ -64,7 +71,7 @@ def find_kernel(kernel: str) -> KernelImage:
         raise InputError(
             f"kernel image {kernel}: it is cut off: {size} bytes of at least {wanted}; copy it again"
         )
-    return KernelImage(path.resolve(), path.name)
+    return KernelImage(path.resolve(), kernel_title(kernel))
 
 
 def _size_by_header(header: bytes) -> int:

@@ -15,6 +15,7 @@ from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import GUEST_WORK, Guest, GuestEnd
 from thplab.backends.kernel_image import KernelImage, find_kernel
 from thplab.backends.kernel_log import find_complaints, keep_kernel_log, panic_of
+from thplab.scenario.errors import InputError, ThplabError
 from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
@@ -36,17 +37,18 @@ def run(scenario: Scenario, kernel: str, time_limit: float | None = None) -> Run
         KernelRunError: the guest failed.
     """
     (outcome,) = run_each([scenario], kernel, time_limit)
-    if isinstance(outcome, KernelRunError):
+    if isinstance(outcome, ThplabError):
         raise outcome
     return outcome
 
 
 def run_each(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None = None
-) -> list[Run | KernelRunError]:
+) -> list[Run | ThplabError]:
     """Run scenarios on one kernel: those that need the same machine share a boot.
 
-    If a scenario crashes the guest, the rest run in another boot.
+    If a scenario crashes the guest, the rest run in another boot. If this host cannot be the machine of
+    some, because it has too little memory for example, the others run.
 
     Args:
         scenarios: what to run; each has cgroups and processes of its own.
@@ -55,14 +57,15 @@ def run_each(
             kills it; None: :data:`TIME_LIMITS`. The seconds that a scenario waits are added.
 
     Returns:
-        For each scenario, in order, its Run, or the failure.
+        For each scenario, in order, its Run, or the failure: a KernelRunError, or an InputError if this
+        host cannot be its machine.
 
     Raises:
-        InputError: this machine lacks something; the message names the remedy.
+        InputError: this host can run none of them; the message names the remedy.
         KernelRunError: the first guest failed before its first scenario.
     """
     image = find_kernel(kernel)
-    outcomes: dict[int, Run | KernelRunError] = {}
+    outcomes: dict[int, Run | ThplabError] = {}
     for host, places in _by_machine(scenarios).items():
         left = places
         while left:
@@ -73,15 +76,21 @@ def run_each(
                 if not error.begun and not outcomes:
                     raise
                 failure, done = error, error.runs
+            except InputError as error:
+                outcomes.update(dict.fromkeys(left, error))
+                break
             outcomes.update(zip(left, done, strict=False))
             left = left[len(done) :]
             if failure is not None:
                 left = _blame(failure, left, outcomes)
+    refused = [outcome for outcome in outcomes.values() if isinstance(outcome, InputError)]
+    if refused and len(refused) == len(outcomes):
+        raise refused[0]
     return [outcomes[place] for place in range(len(scenarios))]
 
 
 def _blame(
-    failure: KernelRunError, left: list[int], outcomes: dict[int, Run | KernelRunError]
+    failure: KernelRunError, left: list[int], outcomes: dict[int, Run | ThplabError]
 ) -> list[int]:
     """Assign a failure to the scenario in which it came; return the places of those still to run."""
     if not failure.begun:

@@ -12,17 +12,32 @@ from pathlib import Path
 from thplab.backends import model, vm
 from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import memory_shortage
+from thplab.backends.kernel_image import kernel_title
 from thplab.cli.options import add_output_option, add_time_limit, note
-from thplab.cli.output import check_writable, write_text
-from thplab.comparison.verify import Verification, not_verified, verify
+from thplab.cli.output import check_directory, check_writable, write_text
+from thplab.comparison.record import LINES, FuzzRecord, LibraryRecord, record_path, recorded
+from thplab.comparison.verify import (
+    Verification,
+    not_compared,
+    not_verified,
+    unknown_design,
+    verify,
+)
+from thplab.releases.release import Release
 from thplab.report.lists import print_findings
-from thplab.report.verification import finding_text, verification_json, verification_text
-from thplab.scenario.errors import InputError
+from thplab.report.verification import (
+    finding_text,
+    series_text,
+    summary_text,
+    verification_json,
+    verification_text,
+)
+from thplab.scenario.errors import InputError, ThplabError
 from thplab.scenario.library import find_scenario, library_files
-from thplab.scenario.loader import load
+from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 from thplab.scenario.toml_writer import scenario_toml
-from thplab.sweep.fuzz import Finding, fuzz
+from thplab.sweep.fuzz import KIND, Finding, FuzzReport, fuzz
 
 __all__ = ["Doctor", "Fuzz", "Verify"]
 
@@ -47,6 +62,7 @@ class Verify:
             help="a kernel image, or debian:6.12; may be given several times",
         )
         add_time_limit(parser)
+        _add_record_option(parser)
         parser.add_argument(
             "--all",
             dest="everything",
@@ -57,52 +73,109 @@ class Verify:
         add_output_option(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Run the scenarios on both, and compare the figures. Status 1 if any differ."""
-        if options.scenarios:
-            scenarios = [find_scenario(name) for name in options.scenarios]
-        else:
-            scenarios = _library()
+        """Run the scenarios on both, and compare the figures.
+
+        Returns:
+            1 if any differ, otherwise 2 if a scenario or a kernel could not be used.
+        """
+        if options.scenarios and options.record:
+            raise InputError("--record records the whole library; leave out the scenarios")
+        scenarios, unusable = _chosen(options.scenarios)
         check_writable(options.output)
+        check_directory("--record", options.record)
         verifications: list[Verification] = []
         for kernel in options.kernels:
+            begun = time.monotonic()
             found = _verify_on(scenarios, kernel, options.time_limit)
+            title = kernel_title(kernel)
+            found += [not_compared(name, title, why) for name, why in unusable.items()]
             verifications.extend(found)
+            if options.record:
+                ran = next((one for one in found if one.release), found[0])
+                library = LibraryRecord.of(found, time.monotonic() - begun)
+                _record(Path(options.record), ran.kernel, ran.linux, ran.release, library)
             if options.format == "table" and options.output is None:
                 sys.stdout.write(verification_text(found, everything=options.everything))
                 sys.stdout.flush()
         if options.format == "json":
             write_text(options.output, verification_json(verifications))
-        elif options.output is not None:
-            text = verification_text(verifications, everything=options.everything)
+        else:
+            text = summary_text(verifications)
+            if options.output is not None:
+                text = verification_text(verifications, everything=options.everything) + text
             write_text(options.output, text)
-        return 1 if any(verification.failed for verification in verifications) else 0
+        if any(verification.failed for verification in verifications):
+            return 1
+        return 2 if any(verification.not_compared for verification in verifications) else 0
 
 
-def _library() -> list[Scenario]:
-    """The library, without the scenarios that need more memory than this machine has; a note names those."""
-    fitting = []
-    for path in library_files():
-        scenario = load(path)
-        shortage = memory_shortage(scenario.host)
+def _chosen(names: Sequence[str]) -> tuple[list[Scenario], dict[str, str]]:
+    """The scenarios to run, and the reason for each that cannot be used.
+
+    Without names, the library without the scenarios that need more memory than this machine has; a note
+    names those.
+    """
+    scenarios: list[Scenario] = []
+    unusable: dict[str, str] = {}
+    refusal = None
+    for name in names or [str(path) for path in library_files()]:
+        try:
+            scenario = find_scenario(name)
+        except InputError as error:
+            refusal = error
+            unusable[name] = str(error)
+            continue
+        shortage = "" if names else memory_shortage(scenario.host)
         if shortage:
             note(f"not run: {scenario.name}: {shortage}")
         else:
-            fitting.append(scenario)
-    return fitting
+            scenarios.append(scenario)
+    if refusal is not None and not scenarios:
+        raise refusal
+    return scenarios, unusable
 
 
 def _verify_on(
     scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
 ) -> list[Verification]:
     note(f"{len(scenarios)} scenarios on {kernel} ...", only_if_watched=True)
-    verifications = []
-    for scenario, run in zip(scenarios, vm.run_each(scenarios, kernel, time_limit), strict=True):
-        if isinstance(run, KernelRunError):
-            verifications.append(not_verified(scenario, kernel, str(run)))
-        else:
-            model_run = model.run(scenario, release=run.release)
-            verifications.append(verify(scenario, model_run, run))
-    return verifications
+    title = kernel_title(kernel)
+    try:
+        runs = vm.run_each(scenarios, kernel, time_limit)
+    except ThplabError as error:
+        return [not_compared(scenario.name, title, str(error)) for scenario in scenarios]
+    return [
+        _verify_run(scenario, title, run) for scenario, run in zip(scenarios, runs, strict=True)
+    ]
+
+
+def _verify_run(scenario: Scenario, kernel: str, run: Run | ThplabError) -> Verification:
+    """Compare a kernel's Run with the model's, unless there is none or the model cannot do as the kernel."""
+    if isinstance(run, KernelRunError):
+        return not_verified(scenario, kernel, str(run))
+    if isinstance(run, ThplabError):
+        return not_compared(scenario.name, kernel, str(run))
+    if unknown_design(run):
+        return not_compared(scenario.name, kernel, unknown_design(run))
+    try:
+        return verify(scenario, model.run(scenario, release=run.release), run)
+    except InputError as error:
+        return not_compared(scenario.name, kernel, str(error))
+
+
+def _record(
+    directory: Path,
+    kernel: str,
+    linux: str,
+    release: Release | None,
+    result: LibraryRecord | FuzzRecord,
+) -> None:
+    """Write the record of one kernel, unless it did not boot: then there is nothing to record."""
+    if release is None:
+        note(f"not recorded: {kernel}: it ran no scenario")
+        return
+    text = recorded(directory, kernel, linux, release, result)
+    write_text(str(record_path(directory, kernel)), text)
 
 
 class Fuzz:
@@ -130,14 +203,15 @@ class Fuzz:
             help="the directory for a scenario file of each difference (default: the current one)",
         )
         add_time_limit(parser)
+        _add_record_option(parser)
 
     def execute(self, options: argparse.Namespace) -> int:
         """Run the series. Status 1 if model and kernel differ."""
         if options.count < 1:
             raise InputError(f"--count {options.count}: give 1 or more")
         directory = Path(options.findings)
-        if not directory.is_dir():
-            raise InputError(f"--findings {directory}: there is no such directory; make it first")
+        check_directory("--findings", options.findings)
+        check_directory("--record", options.record)
         begun = time.monotonic()
 
         def progress(done: int) -> None:
@@ -147,12 +221,26 @@ class Fuzz:
         report = fuzz(options.kernel, options.count, options.seed, progress, options.time_limit)
         for finding in report.findings:
             _keep(finding, directory)
-        different = len(report.findings)
-        print(
-            f"{report.count} scenarios of seed {report.seed} on {report.kernel}: "
-            f"{report.figures} figures agree, {different} scenario(s) differ"
-        )
-        return 1 if different else 0
+        series = _series(report, time.monotonic() - begun)
+        sys.stdout.write(series_text(report.kernel, series))
+        if options.record:
+            _record(Path(options.record), report.kernel, report.linux, report.release, series)
+        if report.findings:
+            return 1
+        return 2 if report.empty == report.count else 0
+
+
+def _series(report: FuzzReport, seconds: float) -> FuzzRecord:
+    return FuzzRecord(
+        kind=KIND,
+        seed=report.seed,
+        count=report.count,
+        figures=report.figures,
+        differ={finding.number: finding.lines[:LINES] for finding in report.findings},
+        empty=report.empty,
+        left_out=sorted(report.left_out),
+        seconds=round(seconds),
+    )
 
 
 def _keep(finding: Finding, directory: Path) -> None:
@@ -162,6 +250,14 @@ def _keep(finding: Finding, directory: Path) -> None:
     write_text(str(path), comment + scenario_toml(finding.smallest))
     steps = len(finding.original.steps), len(finding.smallest.steps)
     sys.stdout.write(finding_text(finding.number, steps, finding.lines, path))
+
+
+def _add_record_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--record",
+        metavar="DIRECTORY",
+        help="also write the result to DIRECTORY/KERNEL.json, from which pages are made (docs/verified)",
+    )
 
 
 class Doctor:

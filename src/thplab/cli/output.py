@@ -10,7 +10,7 @@ from pathlib import Path
 
 from thplab.scenario.errors import InputError
 
-__all__ = ["check_writable", "write_text"]
+__all__ = ["check_directory", "check_writable", "write_text"]
 
 
 def check_writable(*paths: str | None) -> None:
@@ -29,6 +29,16 @@ def check_writable(*paths: str | None) -> None:
             raise InputError(f"{path}: the folder {folder} does not exist; make it first")
         if not os.access(folder, os.W_OK) and not _is_special(target):
             raise InputError(f"{path}: the folder {folder} is not writable; choose another")
+
+
+def check_directory(option: str, path: str | None) -> None:
+    """Refuse a directory that does not exist, before the work begins.
+
+    Raises:
+        InputError: it does not.
+    """
+    if path is not None and not Path(path).is_dir():
+        raise InputError(f"{option} {path}: there is no such directory; make it first")
 
 
 def write_text(path: str | None, text: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from thplab import designs
 from thplab.comparison.comparison import compare
 from thplab.comparison.known_differences import known_difference
 from thplab.comparison.rows import Row
@@ -17,7 +18,14 @@ from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
-__all__ = ["Verification", "VerifiedFigure", "not_verified", "verify"]
+__all__ = [
+    "Verification",
+    "VerifiedFigure",
+    "not_compared",
+    "not_verified",
+    "unknown_design",
+    "verify",
+]
 
 _MODEL, _KERNEL = 0, 1
 
@@ -26,6 +34,7 @@ class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
     """One figure at one moment.
 
     why: the reason for the rule, or why one of the two did not see the figure.
+    known: it differs, and why says the known cause.
     """
 
     moment: str
@@ -34,6 +43,11 @@ class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
     kernel: int | None
     judgement: Judgement
     why: str
+    known: bool = False
+
+    def __str__(self) -> str:
+        values = ("-" if value is None else value for value in (self.model, self.kernel))
+        return "{}: {}: model {}, kernel {}".format(self.moment, self.figure, *values)
 
 
 class Verification(msgspec.Struct, kw_only=True, frozen=True):
@@ -42,9 +56,11 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     Attributes:
         scenario: its name.
         kernel: the title of the kernel's column.
-        release: that of the kernel and of the model; None if the probe did not find it.
+        release: that of the kernel and of the model; None if the kernel did not get that far.
+        linux: the kernel's uname -r; "" if it did not get that far.
         warnings: the complaints of the model and of the kernel.
         failed_claims: the claims of the scenario that failed, with the column.
+        not_compared: why model and kernel could not be compared; "" if they were.
     """
 
     scenario: str
@@ -54,6 +70,8 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     warnings: tuple[str, ...]
     failed_claims: tuple[str, ...]
     notes: tuple[str, ...]
+    linux: str = ""
+    not_compared: str = ""
 
     @property
     def counts(self) -> Counter[Judgement]:
@@ -64,6 +82,23 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     def differences(self) -> list[VerifiedFigure]:
         """The figures that should agree and do not."""
         return [figure for figure in self.figures if figure.judgement == "different"]
+
+    @property
+    def agreed(self) -> int:
+        """The number of figures that agree, exactly or within a tolerance."""
+        return self.counts["equal"] + self.counts["within"]
+
+    @property
+    def empty(self) -> bool:
+        """True if there was no figure that could agree or differ."""
+        return not self.agreed and not self.differences
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is wrong, a line each: figures that differ, claims that failed, warnings."""
+        claims = (f"claim failed: {claim}" for claim in self.failed_claims)
+        warnings = (f"warning: {warning}" for warning in self.warnings)
+        return [*map(str, self.differences), *claims, *warnings]
 
     @property
     def failed(self) -> bool:
@@ -100,19 +135,35 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
         + tuple(_complaints(comparison.columns[_KERNEL].warnings, "kernel")),
         failed_claims=tuple(claims),
         notes=tuple(kernel_run.notes),
+        linux=kernel_run.kernel,
     )
+
+
+def unknown_design(kernel_run: Run) -> str:
+    """Why the model cannot do as this kernel: the probe did not find its design; "" if it did."""
+    if kernel_run.release.design in designs.names():
+        return ""
+    how = "; ".join(note for note in kernel_run.notes if note.startswith("design "))
+    return f"the design of its deferred split queue is unknown, so there is no model of it ({how})"
 
 
 def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
     """The Verification of a scenario during which the kernel failed."""
+    failed = not_compared(scenario.name, kernel, "")
+    return msgspec.structs.replace(failed, warnings=tuple(_complaints([problem], "kernel")))
+
+
+def not_compared(scenario: str, kernel: str, why: str) -> Verification:
+    """The Verification of a scenario that cannot be used, or not on this kernel."""
     return Verification(
-        scenario=scenario.name,
+        scenario=scenario,
         kernel=kernel,
         release=None,
         figures=(),
-        warnings=tuple(_complaints([problem], "kernel")),
+        warnings=(),
         failed_claims=(),
         notes=(),
+        not_compared=why,
     )
 
 
@@ -123,7 +174,7 @@ def _complaints(warnings: Sequence[str], whose: str) -> list[str]:
 def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigure:
     model, kernel = row.values
     judgement = judge(row.rule, model, kernel)
-    why = row.rule.why
+    why, known = row.rule.why, None
     if judgement == "unseen":
         whose = [
             f"{name}: {reason}"
@@ -142,4 +193,5 @@ def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigur
         kernel=kernel,
         judgement=judgement,
         why=why,
+        known=known is not None,
     )

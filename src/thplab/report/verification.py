@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from thplab.comparison.record import FuzzRecord
 from thplab.comparison.tolerances import Judgement
 from thplab.comparison.verify import Verification
 from thplab.scenario.written import encode_hook
 
-__all__ = ["finding_text", "verification_json", "verification_text"]
+__all__ = ["finding_text", "series_text", "summary_text", "verification_json", "verification_text"]
 
 _SHOWN = 40
 _SHOWN_OF_FINDING = 12
@@ -29,29 +30,78 @@ def verification_text(verifications: Iterable[Verification], *, everything: bool
     """A line for each scenario, and one for each figure that differs, claim that failed, and warning."""
     lines: list[str] = []
     for one in verifications:
+        if one.not_compared:
+            continue  # the summary has it
         counts = one.counts
-        summary = ", ".join(f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind])
-        verdict = "FAILED" if one.failed else "agrees"
+        summary = ", ".join(
+            f"{counts[kind]} {words}" for kind, words in _KINDS if counts[kind] and kind != "unseen"
+        )
         found = f" ({one.release.name} {one.release.design})" if one.release else ""
-        lines.append(f"{verdict}  {one.scenario} on {one.kernel}{found}: {summary or 'no figures'}")
+        lines.append(
+            f"{_verdict(one)}  {one.scenario} on {one.kernel}{found}: {summary or 'no figures'}"
+        )
         shown = one.figures if everything else one.differences[:_SHOWN]
-        for figure in shown:
-            values = f"model {_value(figure.model)}, kernel {_value(figure.kernel)}"
-            words = dict(_KINDS)[figure.judgement]
-            lines.append(f"    {figure.moment}: {figure.figure}: {values}: {words} ({figure.why})")
+        lines.extend(
+            f"    {figure}: {dict(_KINDS)[figure.judgement]} ({figure.why})" for figure in shown
+        )
         if not everything and len(one.differences) > _SHOWN:
             lines.append(f"    and {len(one.differences) - _SHOWN} more; --all shows them")
-        lines.extend(f"    claim failed: {claim}" for claim in one.failed_claims)
-        lines.extend(f"    warning: {warning}" for warning in one.warnings)
+        lines.extend(f"    {line}" for line in one.complaints[len(one.differences) :])
         if everything:
             lines.extend(f"    note: {note}" for note in one.notes)
     return "\n".join(lines) + "\n" if lines else ""
+
+
+def _verdict(one: Verification) -> str:
+    if one.failed:
+        return "FAILED"
+    return "EMPTY " if one.empty else "agrees"
+
+
+def summary_text(verifications: Iterable[Verification]) -> str:
+    """A line for each kernel, which says how many agree and which do not, and one for each reason not to compare."""
+    lines: list[str] = []
+    kernels: dict[str, list[Verification]] = {}
+    for one in verifications:
+        kernels.setdefault(one.kernel, []).append(one)
+    for kernel, held in kernels.items():
+        compared = [one for one in held if not one.not_compared]
+        failed = [one.scenario for one in compared if one.failed]
+        empty = [one.scenario for one in compared if one.empty and not one.failed]
+        agree = len(compared) - len(failed) - len(empty)
+        if compared:
+            parts = [f"{kernel}: {agree} of {len(held)} agree"]
+            parts += [f"{', '.join(failed)}: FAILED"] if failed else []
+            parts += [f"{', '.join(empty)}: no figure could be compared"] if empty else []
+            lines.append("; ".join(parts))
+        reasons: dict[str, list[str]] = {}
+        for one in held:
+            if one.not_compared:
+                reasons.setdefault(one.not_compared, []).append(one.scenario)
+        for reason, names in reasons.items():
+            which = "nothing" if len(names) == len(held) else f"not {', '.join(names)}"
+            lines.append(f"{kernel}: {which} was compared: {reason}")
+    return "\n".join(lines) + "\n"
 
 
 def verification_json(verifications: Sequence[Verification]) -> str:
     """All figures, each with its rule, as JSON; ends with a newline."""
     encoded = msgspec.json.encode(verifications, enc_hook=encode_hook)
     return msgspec.json.format(encoded).decode() + "\n"
+
+
+def series_text(kernel: str, series: FuzzRecord) -> str:
+    """How many scenarios of a series agree, differ, and compared nothing."""
+    agree = series.count - len(series.differ) - series.empty
+    text = (
+        f"{series.count} scenarios of seed {series.seed} on {kernel}: {agree} agree in "
+        f"{series.figures} figures, {len(series.differ)} differ"
+    )
+    if series.empty:
+        text += f", {series.empty} compared nothing"
+    if series.left_out:
+        text += f"; without {', '.join(series.left_out)}, which this kernel does not offer"
+    return text + "\n"
 
 
 def finding_text(number: int, steps: tuple[int, int], differs: Sequence[str], path: Path) -> str:
@@ -68,7 +118,3 @@ def finding_text(number: int, steps: tuple[int, int], differs: Sequence[str], pa
     if len(differs) > _SHOWN_OF_FINDING:
         lines.append(f"    and {len(differs) - _SHOWN_OF_FINDING} more")
     return "\n".join(lines) + "\n"
-
-
-def _value(value: int | None) -> str:
-    return "-" if value is None else str(value)
