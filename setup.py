@@ -110,7 +110,10 @@ setup(
     # installed: see thplab.scenario.library.
     packages=[*find_packages("src"), "thplab.library"],
     package_dir={"": "src", "thplab.library": "scenarios"},
-    package_data={"thplab": ["py.typed"], "thplab.library": ["*.toml"]},
+    package_data={
+        "thplab": ["py.typed", "explorer/findings/*.toml", "explorer/findings/*.c"],
+        "thplab.library": ["*.toml"],
+    },
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildAllOrNothing},
 )

@@ -33,6 +33,7 @@ BLOCKS = {
     "designs": "reference:design_table",
     "differences": "reference:difference_table",
     "figures": "reference:figure_table",
+    "findings": "thplab.report.findings:finding_page",
     "make-targets": "make_targets:table",
     "parts": "reference:part_table",
     "releases": "reference:release_table",

@@ -172,14 +172,6 @@ def test_a_folio_has_heads_made_for_its_own_cgroup() -> None:
     assert check(machine) == []
 
 
-def test_a_folio_of_nobody_needs_no_heads() -> None:
-    machine = small_machine(None)
-    lru, _ = aware(machine)
-    folio = Folio(9, 0)
-    assert lru.folio_memcg_list_lru_alloc(folio)
-    assert lru.xa.entries() == []
-
-
 # Objects that know their own place
 
 

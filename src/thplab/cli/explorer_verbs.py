@@ -74,11 +74,16 @@ class Explore:
         )
 
     def execute(self, options: argparse.Namespace) -> int:
-        """Search; print a line for each case, and the trace of each failure. Status 1 if a case failed."""
+        """Search; print a line for each case, and the trace of each failure.
+
+        Status 1 if a case failed in a way that is no known finding, or has lost a finding that is known.
+        """
         from thplab.explorer.session import cases_for, require_greenlet, search
 
         require_greenlet()
+        from thplab.explorer.findings import is_missing, known_finding
         from thplab.report.exploration import case_list, failure_text, verdict_line
+        from thplab.report.findings import known_line, missing_line
 
         if options.list:
             print(case_list())
@@ -108,6 +113,14 @@ class Explore:
             print(verdict_line(verdict), flush=True)
             if verdict.report is not None:
                 print(failure_text(verdict.report, trace=not options.no_trace))
+                known = known_finding(case.name, case.design_name, verdict.report.failure)
+                if known is not None:
+                    print(known_line(known))
+                else:
+                    status = 1
+            missing = is_missing(case.name, case.design_name, verdict)
+            if missing is not None:
+                print(missing_line(missing))
                 status = 1
         return status
 

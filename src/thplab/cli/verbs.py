@@ -40,6 +40,12 @@ VERBS = (
     ),
     Verb("doctor", "what thplab can use here, and how to get the rest", "kernel_verbs", "Doctor"),
     Verb("explore", "search the interleavings of a design", "explorer_verbs", "Explore"),
+    Verb(
+        "findings",
+        "what the explorer found, and which kernels have it",
+        "findings_verbs",
+        "Findings",
+    ),
     Verb("fuzz", "compare the model with a kernel on random scenarios", "kernel_verbs", "Fuzz"),
     Verb(
         "releases", "list the releases of Linux that the model knows", "scenario_verbs", "Releases"

@@ -11,6 +11,7 @@ __all__ = [
     "KernelBug",
     "ListCorruption",
     "LockBug",
+    "NullDereference",
     "RcuBug",
     "RefcountBug",
     "UseAfterFree",
@@ -27,6 +28,13 @@ class ListCorruption(KernelBug):
 
 class LockBug(KernelBug):
     """CONFIG_DEBUG_SPINLOCK and lockdep: recursion, unlock of a lock that is not held, sleeping while atomic."""
+
+
+class NullDereference(KernelBug):
+    """An Oops: a pointer that is NULL was followed. The text says where."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"BUG: kernel NULL pointer dereference: {where}")
 
 
 class RcuBug(KernelBug):

@@ -32,6 +32,7 @@ __all__ = [
     "list_del_init",
     "list_empty",
     "list_entries",
+    "list_move",
     "list_move_tail",
     "list_release",
     "list_splice",
@@ -167,6 +168,17 @@ def list_del(item: ListHead) -> None:
     _unlink(item)
     item.next = LIST_POISON
     item.prev = LIST_POISON
+
+
+def list_move(item: ListHead, head: ListHead) -> None:
+    """list_move(): from its list to the front of another, or of the same. In between it never looks unlinked."""
+    if H.on:
+        H.watcher.point(UNLINK, item)
+        H.watcher.done(UNLINK, item, item.prev)
+    _unlink(item)
+    _link_first(item, head)
+    if H.on:
+        H.watcher.done(LINK, item, head)
 
 
 def list_move_tail(item: ListHead, head: ListHead) -> None:

@@ -13,9 +13,9 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.hook import H
 from thplab.cpu.list_head import (
     ListHead,
-    list_add,
     list_add_tail,
     list_del_init,
+    list_move,
     list_release,
     list_splice_tail,
 )
@@ -190,9 +190,8 @@ class SplitQueue(DeferredSplitQueue):
             following = entry.next
             assert isinstance(entry, Folio)
             if entry.try_get():
-                # list_move(): to the front; they still count as queued.
-                list_del_init(entry)
-                list_add(entry, dispose)
+                # To the front; they still count as queued.
+                list_move(entry, dispose)
             else:
                 # The final put is under way: it frees the folio once it finds it unlinked.
                 self.forget_partially_mapped(entry)

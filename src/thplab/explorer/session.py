@@ -58,16 +58,17 @@ class Report:
         """The replay id; None if the design was given as a class, which no command line can name."""
         return None if self.case.design_name is None else encode(self.case, self.failure)
 
-    def text(self) -> str:
-        """The trace with a column for each CPU.
+    def text(self, width: int | None = None) -> str:
+        """The trace with a column for each CPU, `width` characters wide, or as wide as the terminal allows.
 
         Compiled functions leave no frames, so an interpreting process repeats the schedule by its id. Where
         there is no id, the trace names those functions only that are interpreted here.
         """
         columns = len(self.trace.columns)
         free = shutil.get_terminal_size((180, 24)).columns - 5 - 3 * columns
-        # Wide enough to be read where the output is no terminal.
-        width = max(NARROWEST, min(WIDEST, free // columns))
+        if width is None:
+            # Wide enough to be read where the output is no terminal.
+            width = max(NARROWEST, min(WIDEST, free // columns))
         if is_compiled() and self.id is not None:
             return trace_of(self.id, width)
         return render(self.trace, width) + "\n"

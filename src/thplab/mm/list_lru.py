@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.cpu.errors import KernelBug
+from thplab.cpu.errors import KernelBug, NullDereference
 from thplab.cpu.hook import H, warn_once
 from thplab.cpu.list_head import (
     ListHead,
@@ -259,8 +259,14 @@ class ListLru(ListLruLocking):
     # Heads on demand, and their end
 
     def memcg_allocated(self, memcg: MemCgroup | None) -> bool:
-        """memcg_list_lru_allocated(): whether the cgroup has sublists (the root always does)."""
-        idx = memcg_kmem_id(memcg)
+        """memcg_list_lru_allocated(): whether the cgroup has sublists (the root always does).
+
+        Raises:
+            NullDereference: there is no cgroup: above the root, or of a folio that nobody has charged.
+        """
+        if memcg is None:
+            raise NullDereference("memcg_list_lru_allocated(NULL) reads kmemcg_id")
+        idx = memcg.kmemcg_id
         return idx < 0 or self.xa.load(idx) is not None
 
     def memcg_list_lru_alloc(self, memcg: MemCgroup) -> bool:
@@ -273,28 +279,44 @@ class ListLru(ListLruLocking):
         return self._alloc_heads(memcg)
 
     def _alloc_heads(self, memcg: MemCgroup) -> bool:
-        """__memcg_list_lru_alloc(): from the farthest ancestor that has none down to the cgroup."""
+        """__memcg_list_lru_alloc(): from the farthest ancestor that has none down to the cgroup.
+
+        Like the kernel's, it does not look whether the cgroup itself has its sublists. For the root, which always
+        has them, it looks at the parent of the root.
+
+        Raises:
+            NullDereference: the cgroup is the root.
+        """
+        spare = False
         while True:
             position = memcg
             parent = position.parent
-            while parent is not None and not self.memcg_allocated(parent):
+            while not self.memcg_allocated(parent):
+                assert parent is not None
                 position = parent
                 parent = position.parent
-            if H.on and H.watcher.fails("list_lru_memcg"):
+            if not spare and H.on and H.watcher.fails("list_lru_memcg"):
                 return False
+            # If another CPU was faster, ours is spare, and serves in the next round.
+            spare = True
             block = ListLruMemcg(self.key, self.machine.nr_nodes, position)
             lock = self.xa.lock
             lock.lock_irqsave()
-            # A dying cgroup gets no block: its reparenting may have passed already. If another CPU was faster, ours is spare.
+            # A dying cgroup gets no block: its reparenting may have passed already.
             dying = position.css_is_dying()
             if not dying and self.xa.load(position.kmemcg_id) is None:
                 self.xa.store(position.kmemcg_id, block)
+                spare = False
             lock.unlock_irqrestore()
             if position is memcg or dying:
                 return True
 
     def folio_memcg_list_lru_alloc(self, folio: Folio) -> bool:
-        """folio_memcg_list_lru_alloc(): the same from a folio; pins its cgroup while allocating."""
+        """folio_memcg_list_lru_alloc(): the same from a folio; pins its cgroup while allocating.
+
+        Between the two looks at the folio's cgroup it may have gone offline. Then the second look finds an ancestor,
+        and nobody looks again whether that one has its sublists: finding D1 of :mod:`thplab.explorer.findings`.
+        """
         if not self.memcg_aware:
             return True
         rcu = self.machine.rcu
@@ -303,9 +325,8 @@ class ListLru(ListLruLocking):
         rcu.read_unlock()
         if allocated:
             return True
-        # The folio may belong to an ancestor by now, which has its lists, or is the root.
         memcg = self.machine.charges.get_mem_cgroup_from_folio(folio)
-        made = self.memcg_allocated(memcg) or self._alloc_heads(memcg)
+        made = self._alloc_heads(memcg)
         memcg.css_put()
         return made
 

@@ -11,6 +11,7 @@ from thplab.cpu.errors import (
     KernelBug,
     ListCorruption,
     LockBug,
+    NullDereference,
     RcuBug,
     RefcountBug,
     UseAfterFree,
@@ -47,6 +48,7 @@ _BY_TYPE: tuple[tuple[type[BaseException], str], ...] = (
     (ListCorruption, "list corruption"),
     (UseAfterFree, "lifetime"),
     (RefcountBug, "refcount"),
+    (NullDereference, "oops"),
 )
 
 
