@@ -64,6 +64,8 @@ def test_room_is_what_the_tightest_ancestor_leaves() -> None:
     assert low.room() == 5
     top.high = 20
     assert low.room() == 20, "who is over memory.high already has no more of it to keep"
+    middle.max = 1000
+    assert low.room() == 64, "but reclaims after each batch"
     middle.max = 10
     assert low.room() == -20
     assert low.margin() > 0
@@ -76,7 +78,7 @@ def test_the_first_level_below_the_reclaim_root_has_what_it_was_set_to() -> None
     root = PageCounter(None)
     child = PageCounter(root)
     child.min, child.low, child.usage = 5, 500, 100
-    child.calculate_protection(root)
+    child.calculate_protection(root, False)
     assert (child.emin, child.elow) == (5, 500)
 
 
@@ -84,8 +86,8 @@ def test_the_reclaim_root_itself_is_not_protected() -> None:
     root = PageCounter(None)
     child = PageCounter(root)
     child.min, child.usage = 50, 100
-    child.calculate_protection(child)
-    root.calculate_protection(child)
+    child.calculate_protection(child, False)
+    root.calculate_protection(child, False)
     assert (child.emin, root.emin) == (0, 0)
 
 
@@ -94,10 +96,11 @@ def test_siblings_share_what_their_parent_is_entitled_to() -> None:
     parent = PageCounter(root)
     parent.low = 60
     first, second = PageCounter(parent), PageCounter(parent)
-    first.low, first.usage = 100, 100
-    second.low, second.usage = 50, 80
+    first.low, second.low = 100, 50
+    first.charge(100)
+    second.charge(80)
     for counter in (parent, first, second):
-        counter.calculate_protection(root)
+        counter.calculate_protection(root, False)
     assert (first.elow, second.elow) == (40, 20)
     assert (first.emin, second.emin) == (0, 0)
 
@@ -107,9 +110,10 @@ def test_a_setting_that_is_not_used_protects_nothing() -> None:
     parent = PageCounter(root)
     parent.min = 60
     idle, busy = PageCounter(parent), PageCounter(parent)
-    idle.min, busy.min, busy.usage = 60, 60, 60
+    idle.min, busy.min = 60, 60
+    busy.charge(60)
     for counter in (parent, idle, busy):
-        counter.calculate_protection(root)
+        counter.calculate_protection(root, False)
     assert (idle.emin, busy.emin) == (0, 60)
 
 
@@ -123,7 +127,49 @@ def test_protection_is_the_proportional_share_rounded_down(
     mine = min(usage, setting)
     siblings = mine + others
     share = Fraction(mine) if siblings <= parent else Fraction(mine) * parent / siblings
-    assert effective_protection(usage, setting, parent, siblings) == int(share)
+    found = effective_protection(usage, usage + others, setting, parent, siblings, False)
+    assert found == int(share)
+
+
+@given(SIZES, SIZES, SIZES, SIZES, st.integers(min_value=0, max_value=1 << 20))
+def test_what_nobody_claimed_is_shared_by_what_is_used_without_protection(
+    usage: int, setting: int, parent: int, others: int, more: int
+) -> None:
+    """With memory_recursiveprot: the rest of what the parent is entitled to, by unprotected usage."""
+    mine = min(usage, setting)
+    siblings = mine + others
+    used = usage + others + more
+    plain = effective_protection(usage, used, setting, parent, siblings, False)
+    found = effective_protection(usage, used, setting, parent, siblings, True)
+    rest = Fraction(0)
+    if siblings < parent and used > siblings:
+        rest = Fraction(parent - siblings) * (usage - mine) / (used - siblings)
+    assert found == plain + int(rest)
+
+
+def test_a_lone_child_without_protection_has_all_of_its_parents_with_the_mount_option() -> None:
+    root = PageCounter(None)
+    parent = PageCounter(root)
+    parent.low = 60
+    child = PageCounter(parent)
+    child.charge(50)
+    for recursive, elow in ((False, 0), (True, 60)):
+        parent.calculate_protection(root, recursive)
+        child.calculate_protection(root, recursive)
+        assert child.elow == elow
+    child.uncharge(50)
+    child.calculate_protection(root, False)
+    assert child.elow == 60, "without usage it keeps what it had"
+
+
+def test_the_watermark_is_the_most_that_was_charged_even_in_vain() -> None:
+    top, middle, low = chain(100, 40, 100)
+    low.charge(30)
+    low.uncharge(20)
+    assert [top.watermark, middle.watermark, low.watermark] == [30, 30, 30]
+    assert low.try_charge(35) is middle
+    assert [top.watermark, middle.watermark, low.watermark] == [30, 30, 45]
+    assert [top.usage, middle.usage, low.usage] == [10, 10, 10]
 
 
 @given(st.lists(st.tuples(SIZES, SIZES), min_size=1, max_size=6), SIZES)
@@ -138,9 +184,9 @@ def test_siblings_never_have_more_together_than_their_parent(
         counter = PageCounter(parent)
         counter.usage, counter.low = usage, low
         counters.append(counter)
-    parent.calculate_protection(root)
+    parent.calculate_protection(root, False)
     for counter in counters:
-        counter.calculate_protection(root)
+        counter.calculate_protection(root, False)
         assert counter.elow <= min(counter.usage, counter.low)
     assert sum(counter.elow for counter in counters) <= entitled
 

@@ -64,6 +64,7 @@ def test_a_shrinker_of_100000_objects_makes_requests_succeed() -> None:
     assert machine.vmscan.memory_reclaim(machine.memcg.root, 1000)
     assert 1000 <= pages_freed(cache, 100_000) < 3000
     before = cache.objects
+    machine.vmscan.min_slab_ratio = 0
     assert machine.vmscan.node_reclaim(1, 100)
     assert 100 <= pages_freed(cache, before) < 2000
 
@@ -104,15 +105,19 @@ def test_kswapd_that_makes_progress_has_not_failed() -> None:
     assert node.kswapd_failures == 0
 
 
-def test_progress_that_does_not_balance_the_node_revives_no_kswapd() -> None:
+@pytest.mark.parametrize(("until_balanced", "failures"), [(True, 16), (False, 0)])
+def test_progress_that_does_not_balance_the_node_revives_no_kswapd(
+    until_balanced: bool, failures: int
+) -> None:
     """kswapd_try_clear_hopeless() of 7.2; in 6.12 any progress does."""
     machine = small_machine(None)
+    machine.vmscan.hopeless_until_balanced = until_balanced
     node = machine.pages.nodes[0]
     Dentries(machine, 20_000, gives=0)
     node.free = 0
     node.kswapd_failures = 16
     assert machine.vmscan.try_to_free_pages(0, [0]) > 0
-    assert node.kswapd_failures == 16
+    assert node.kswapd_failures == failures
 
 
 def test_kswapd_repeats_a_round_that_reclaimed_enough() -> None:

@@ -62,7 +62,24 @@ def test_direct_reclaim_goes_from_priority_12_to_0_on_the_nodes_of_the_mask() ->
     machine = small_machine(None, nodes=3)
     asked = Asked(machine)
     assert machine.vmscan.try_to_free_pages(1, [0, 1]) == 0
-    assert asked.questions == [(1, "/"), (0, "/")] * 13
+    assert asked.questions == [(1, "/"), (0, "/")] * 13 * 2
+
+
+@pytest.mark.parametrize(("repeats", "rounds"), [(True, 2), (False, 1)])
+def test_direct_reclaim_that_reclaimed_nothing_tries_all_priorities_again_since_6_9(
+    repeats: bool, rounds: int
+) -> None:
+    """do_try_to_free_pages(): with memcg_full_walk."""
+    machine = small_machine(None)
+    machine.vmscan.repeats_fully = repeats
+    asked = Asked(machine)
+    assert machine.vmscan.try_to_free_pages(0, [0]) == 0
+    assert len(asked.questions) == 13 * rounds
+    assert event(machine, "allocstall_normal") == rounds
+    asked.questions.clear()
+    assert machine.vmscan.try_to_free_mem_cgroup_pages(machine.memcg.root, 1) == 0
+    assert len(asked.questions) == 13 * rounds * 2
+    assert event(machine, "allocstall_normal") == rounds, "reclaim of a cgroup is no stall"
 
 
 def test_without_a_mask_every_node_of_the_zonelist_is_reclaimed() -> None:
@@ -132,7 +149,7 @@ def test_memory_low_holds_until_nothing_else_was_found() -> None:
     job.memory.low = 100
     asked = Asked(machine).everywhere(machine)
     machine.vmscan.try_to_free_pages(0, [0])
-    assert asked.questions == [(0, "/")] * 13 + [(0, "/"), (0, "/job")] * 13
+    assert asked.questions == [(0, "/")] * 13 * 2 + [(0, "/"), (0, "/job")] * 13
     assert job.events == {"low": 13}
 
 
@@ -158,6 +175,44 @@ def test_protection_reaches_down_as_far_as_the_parents_does() -> None:
     parent.memory.min = 200
     machine.vmscan.shrink_node(0, ScanControl(None, 1))
     assert [path for _, path in asked.questions] == ["/"]
+
+
+@pytest.mark.parametrize(("protects", "spared"), [(True, True), (False, False)])
+def test_direct_reclaim_of_the_machine_goes_by_kswapds_protection_before_7_3(
+    protects: bool, spared: bool
+) -> None:
+    """shrink_one(): with the multi-generational LRU. Reclaim of a cgroup always computes it."""
+    machine = small_machine(None)
+    machine.vmscan.direct_protects = protects
+    use(cgroup(machine, "/a"))
+    job = use(cgroup(machine, "/a/b"))
+    job.memory.min = machine.memcg.by_path["/a"].memory.min = 1000
+    asked = Asked(machine).everywhere(machine)
+    machine.vmscan.shrink_node(0, ScanControl(None, 1))
+    assert ((0, "/a/b") not in asked.questions) is spared
+    asked.questions.clear()
+    machine.vmscan.shrink_node(0, ScanControl(machine.memcg.by_path["/a"], 1))
+    assert asked.questions == [(0, "/a")]
+    job.memory.emin = 0
+    machine.pages.nodes[0].free = 0
+    machine.vmscan.wakeup_kswapd(0)
+    asked.questions.clear()
+    machine.vmscan.shrink_node(0, ScanControl(None, 1))
+    assert asked.questions == [(0, "/")], "kswapd has computed it"
+
+
+@pytest.mark.parametrize(("recursive", "spared"), [(True, True), (False, False)])
+def test_a_child_without_protection_shares_its_parents_by_the_mount_option(
+    recursive: bool, spared: bool
+) -> None:
+    """memory_recursiveprot, with which systemd mounts cgroup2."""
+    machine = small_machine(None)
+    machine.memcg.recursiveprot = recursive
+    cgroup(machine, "/slice").memory.min = 500
+    use(cgroup(machine, "/slice/service"))
+    asked = Asked(machine).everywhere(machine)
+    machine.vmscan.shrink_node(0, ScanControl(None, 1))
+    assert ((0, "/slice/service") not in asked.questions) is spared
 
 
 # kswapd
@@ -269,8 +324,9 @@ def test_a_request_that_gets_nothing_is_tried_seventeen_times() -> None:
     job = use(cgroup(machine))
     asked = Asked(machine).everywhere(machine)
     assert not machine.vmscan.memory_reclaim(job, 1)
-    assert len(asked.questions) == 17 * 13 * 2
+    assert len(asked.questions) == 17 * 13 * 2 * 2, "on two nodes, twice"
     asked.questions.clear()
+    machine.vmscan.min_slab_ratio = 0
     assert not machine.vmscan.node_reclaim(0, 4)
     assert len(asked.questions) == 17 * 13 * 2, "the root and the cgroup, on one node"
 
@@ -278,6 +334,7 @@ def test_a_request_that_gets_nothing_is_tried_seventeen_times() -> None:
 def test_a_request_for_less_than_four_pages_of_a_node_is_tried_at_one_priority() -> None:
     """user_proactive_reclaim() asks for a quarter, and __node_reclaim() has reclaimed 0 at once."""
     machine = small_machine(None)
+    machine.vmscan.min_slab_ratio = 0
     asked = Asked(machine)
     assert not machine.vmscan.node_reclaim(0, 3)
     assert len(asked.questions) == 17
@@ -291,6 +348,9 @@ def test_reclaim_of_a_node_splits_on_it_or_on_all(design: str, split: int) -> No
     task = start(machine)
     halved(machine, task, 2, 0, "near")
     halved(machine, task, 3, 1, "far")
+    assert not machine.vmscan.node_reclaim(0, HUGE)
+    assert event(machine, "thp_split_page") == 0
+    machine.vmscan.min_unmapped_ratio = 0
     assert not machine.vmscan.node_reclaim(0, HUGE)
     assert event(machine, "thp_split_page") == split
     assert check(machine) == []

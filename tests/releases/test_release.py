@@ -56,7 +56,7 @@ def test_a_field_that_there_is_not_is_refused() -> None:
         Release(**fields)
     with pytest.raises(msgspec.ValidationError, match="unknown field `nonsense`"):
         msgspec.convert(fields, Release)
-    with pytest.raises(InputError, match="no field 'nonsense'; the fields are migration_splits"):
+    with pytest.raises(InputError, match="no field 'nonsense'; the fields are reclaim_repeats"):
         release_named(NEWEST).differing(nonsense=True)
 
 

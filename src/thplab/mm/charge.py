@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Charging memory to cgroups, and what happens at their limits (mm/memcontrol.c, 7.2)."""
+"""Charging memory to cgroups, and what happens at their limits (mm/memcontrol.c, 7.3)."""
 
 from __future__ import annotations
 
@@ -12,37 +12,52 @@ from thplab.cpu.ops import CHARGE, READ
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup
 from thplab.mm.mm_types import Folio, MmStruct
-from thplab.mm.page_counter import PageCounter
+from thplab.mm.page_counter import MEMCG_CHARGE_BATCH, PageCounter
+from thplab.mm.vmscan import MAX_RECLAIM_RETRIES, SWAP_CLUSTER_MAX
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["MAX_RECLAIM_RETRIES", "Charges"]
+__all__ = ["Charges"]
 
-MAX_RECLAIM_RETRIES: Final[i64] = 16
-MEMCG_CHARGE_BATCH: Final[i64] = 64
 COSTLY_NR_PAGES: Final[i64] = 8  # 1 << PAGE_ALLOC_COSTLY_ORDER
+HZ: Final[i64] = 250
+MEMCG_DELAY_PRECISION_SHIFT: Final[i64] = 20
+MEMCG_DELAY_SCALING_SHIFT: Final[i64] = 14
+_U64: Final = (1 << 64) - 1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Charges:
-    """Charging for one machine."""
+    """Charging for one machine.
+
+    Attributes:
+        counts_refused: memory.events counts in `max` also a charge that was refused at once because it
+            must not wait for reclaim (7.3).
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        self.counts_refused: bool = True
 
     def try_charge(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct | None) -> bool:
         """try_charge_memcg(): reclaim at the limit; then, if the caller can wait, an OOM kill.
 
+        A charge that takes a cgroup over memory.high succeeds. The task reclaims later for it: on its way
+        back to user space, or at the end of this charge if that may wait and enough has come together.
+
         Args:
             nr_pages: base pages.
             gfp: whether it may reclaim (GFP_DIRECT_RECLAIM), whether only once (GFP_NORETRY).
-            mm: whose memory it is; its charge fails for good once its task is killed.
+            mm: that of the task that charges, which is charged nothing more once it is killed. None: a
+                thread of the kernel, which never returns to user space.
         """
         machine = self.machine
         if machine.memcg.disabled:
             return True
         retries = MAX_RECLAIM_RETRIES
+        drained = False
+        raised_max_event = False
         while True:
             if H.on:
                 H.watcher.point(CHARGE, memcg)
@@ -50,13 +65,18 @@ class Charges:
             if over is None:
                 break
             limited = self.owner_of(memcg, over)
-            if not gfp & GFP_DIRECT_RECLAIM:
-                return False
-            if mm is not None and mm.killed:
+            if not gfp & GFP_DIRECT_RECLAIM or (mm is not None and mm.killed):
+                if self.counts_refused and not raised_max_event:
+                    self.count_event(limited, "max")
                 return False
             self.count_event(limited, "max")
+            raised_max_event = True
             reclaimed = machine.vmscan.try_to_free_mem_cgroup_pages(limited, nr_pages)
             if limited.memory.margin() >= nr_pages:
+                continue
+            if not drained:
+                # drain_all_stock(): the model has no stock of charges for each CPU, but it tries once more.
+                drained = True
                 continue
             if gfp & GFP_NORETRY:
                 return False
@@ -71,8 +91,8 @@ class Charges:
             if not machine.oom.mem_cgroup_out_of_memory(limited):
                 return False
             retries = MAX_RECLAIM_RETRIES
-        if gfp & GFP_DIRECT_RECLAIM:
-            self._reclaim_high(memcg, nr_pages)
+        if mm is not None:
+            self._note_over_high(memcg, nr_pages, gfp, mm)
         return True
 
     def owner_of(self, memcg: MemCgroup, counter: PageCounter) -> MemCgroup:
@@ -84,16 +104,103 @@ class Charges:
             position = position.parent
         raise AssertionError("the counter belongs to no ancestor")
 
-    def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64) -> None:
-        """reclaim_high(): each cgroup that is over memory.high gives back what was just charged."""
+    # memory.high
+
+    def _note_over_high(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct) -> None:
+        """Part of try_charge_memcg(): its end, where a cgroup may be over memory.high."""
+        counter: PageCounter | None = memcg.memory
+        while counter is not None:
+            if counter.usage > counter.high:
+                mm.nr_pages_over_high += max(nr_pages, MEMCG_CHARGE_BATCH)
+                break
+            counter = counter.parent
+        if mm.nr_pages_over_high > MEMCG_CHARGE_BATCH and gfp & GFP_DIRECT_RECLAIM:
+            self.handle_over_high(memcg, mm)
+
+    def handle_over_high(self, memcg: MemCgroup, mm: MmStruct) -> None:
+        """__mem_cgroup_handle_over_high(): each cgroup that is over memory.high gives back what the task has charged.
+
+        A task whose cgroup is still far over it tries again, 16 times if nothing could be reclaimed. Then the
+        kernel makes it sleep; here no time passes.
+
+        Args:
+            memcg: the task's.
+            mm: the task's.
+        """
+        charged = mm.nr_pages_over_high
+        if not charged:
+            return
+        mm.nr_pages_over_high = 0
+        wanted = charged
+        retries = MAX_RECLAIM_RETRIES
+        while not mm.killed:
+            reclaimed = self._reclaim_high(memcg, wanted)
+            if self._high_delay(memcg, charged) <= HZ // 100:
+                return
+            if not reclaimed:
+                if retries == 0:
+                    return
+                retries -= 1
+            wanted = SWAP_CLUSTER_MAX
+
+    def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64) -> i64:
+        """reclaim_high(): in each cgroup, upwards, that is over memory.high. Returns base pages reclaimed."""
+        reclaimed: i64 = 0
         position: MemCgroup | None = memcg
         while position is not None:
             if position.memory.usage > position.memory.high:
                 self.count_event(position, "high")
-                self.machine.vmscan.try_to_free_mem_cgroup_pages(
-                    position, max(nr_pages, MEMCG_CHARGE_BATCH)
-                )
+                reclaimed += self.machine.vmscan.try_to_free_mem_cgroup_pages(position, nr_pages)
             position = position.parent
+        return reclaimed
+
+    def _high_delay(self, memcg: MemCgroup, nr_pages: i64) -> int:
+        """calculate_high_delay(): of mem_find_max_overage(), how many ticks (HZ 250) a task has to sleep; it
+        grows with the square of how far the cgroup is over memory.high.
+        """
+        worst = 0
+        counter: PageCounter | None = memcg.memory
+        while counter is not None:
+            if counter.usage > counter.high:
+                overage = (int(counter.usage - counter.high) << MEMCG_DELAY_PRECISION_SHIFT) // max(
+                    int(counter.high), 1
+                )
+                worst = max(worst, overage)
+            counter = counter.parent
+        ticks = (worst * worst * int(HZ)) & _U64
+        ticks >>= int(MEMCG_DELAY_PRECISION_SHIFT + MEMCG_DELAY_SCALING_SHIFT)
+        return ticks * int(nr_pages) // int(MEMCG_CHARGE_BATCH)
+
+    # Writes to the files of a cgroup
+
+    def memory_high_write(self, memcg: MemCgroup, high: i64) -> None:
+        """memory_high_write(): the writer reclaims what is over it, until 17 times in all it has found nothing."""
+        counter = memcg.memory
+        counter.high = high
+        retries = MAX_RECLAIM_RETRIES
+        while counter.usage > high:
+            excess = counter.usage - high
+            if not self.machine.vmscan.try_to_free_mem_cgroup_pages(memcg, excess):
+                if retries == 0:
+                    return
+                retries -= 1
+
+    def memory_max_write(self, memcg: MemCgroup, limit: i64) -> None:
+        """memory_max_write(): the writer reclaims what is over it; when 16 times in all it has found nothing, it
+        kills one task after the other. The write never fails.
+        """
+        counter = memcg.memory
+        counter.max = limit
+        retries = MAX_RECLAIM_RETRIES
+        while counter.usage > limit:
+            if retries > 0:
+                excess = counter.usage - limit
+                if not self.machine.vmscan.try_to_free_mem_cgroup_pages(memcg, excess):
+                    retries -= 1
+            elif not self.machine.oom.mem_cgroup_out_of_memory(memcg):
+                return
+
+    # Events
 
     def count_event(self, memcg: MemCgroup, event: str) -> None:
         """memcg_memory_event() (include/linux/memcontrol.h): a line of memory.events, in each ancestor too."""
@@ -101,6 +208,15 @@ class Charges:
         while position is not None:
             position.events[event] = position.events.get(event, 0) + 1
             position = position.parent
+
+    def count_stat(self, memcg: MemCgroup, name: str) -> None:
+        """count_memcg_events(): an event that memory.stat counts, in each ancestor too."""
+        position: MemCgroup | None = memcg
+        while position is not None:
+            position.stat[name] = position.stat.get(name, 0) + 1
+            position = position.parent
+
+    # Folios
 
     def charge_folio(self, folio: Folio, memcg: MemCgroup, gfp: i64, mm: MmStruct | None) -> bool:
         """charge_memcg(): False if there is no room and none could be made."""

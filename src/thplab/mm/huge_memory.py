@@ -142,6 +142,7 @@ class HugeMemory:
         vma.slots[slot] = folio
         vma.mm.nr_anon += HPAGE_PMD_NR
         machine.vmstat.count(THP_FAULT_ALLOC)
+        machine.charges.count_stat(task.memcg, "thp_fault_alloc")
         machine.vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_ALLOC, 1)
         self.deferred_split_folio(folio, False)
         lock.unlock()

@@ -129,7 +129,7 @@ class Khugepaged:
         access = vma.pieces[piece_at(vma, slot * HPAGE_PMD_NR)].access
         if not self.collapses_read_only and not access & PROT_WRITE:
             return SCAN_PAGE_RO
-        folio = self.alloc_charge_folio(task, nid)
+        folio = self.alloc_charge_folio(task, nid, khugepaged)
         if isinstance(folio, str):
             return folio
         self._replace(vma, slot, here, folio)
@@ -164,7 +164,7 @@ class Khugepaged:
         most = max(load.values())
         return SCAN_SUCCEED, min(nid for nid, count in load.items() if count == most)
 
-    def alloc_charge_folio(self, task: Task, nid: i64) -> Folio | str:
+    def alloc_charge_folio(self, task: Task, nid: i64, khugepaged: bool) -> Folio | str:
         """alloc_charge_folio(): the new huge page, ready to be queued, or why there is none."""
         machine = self.machine
         gfp = GFP_DIRECT_RECLAIM
@@ -174,9 +174,12 @@ class Khugepaged:
             return SCAN_ALLOC_HUGE_PAGE_FAIL
         machine.vmstat.count(THP_COLLAPSE_ALLOC)
         folio = Folio(HPAGE_PMD_ORDER, found)
-        if not machine.charges.charge_folio(folio, task.memcg, gfp, task.mm):
+        # khugepaged never returns to user space: it does not reclaim for a memory.high that it crosses.
+        mm = None if khugepaged else task.mm
+        if not machine.charges.charge_folio(folio, task.memcg, gfp, mm):
             machine.lru.folio_put(folio)
             return SCAN_CGROUP_CHARGE_FAIL
+        machine.charges.count_stat(task.memcg, "thp_collapse_alloc")
         if not machine.deferred_split.prepare(folio):
             machine.lru.folio_put(folio)
             return SCAN_ALLOC_HUGE_PAGE_FAIL

@@ -77,6 +77,8 @@ class MemCgroup(KernelObject):
         path: where it is, "/a/b"; "/" is the root.
         kmemcg_id: the index of its list_lru blocks; -1 for the root.
         ino: its inode number, by which the shrinker's debugfs files name it.
+        events: memory.events. stat: the counts of events in memory.stat. Both count descendants too.
+        oom_group: memory.oom.group: the OOM killer kills all of its tasks or none.
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class MemCgroup(KernelObject):
         self.objcgs: list[ObjCgroup] = [self.objcg]
         self.nr_tasks: i64 = 0
         self.events: dict[str, int] = {}
+        self.stat: dict[str, int] = {}
+        self.oom_group: bool = False
 
     def __repr__(self) -> str:
         return f"memcg {self.path}"
@@ -179,6 +183,8 @@ class MemCgroupTree:
         self.by_path: dict[str, MemCgroup] = {}
         self.next_ino: i64 = 1
         self.reparents_lru_folios: bool = True
+        # The mount option memory_recursiveprot of cgroup2.
+        self.recursiveprot: bool = True
         # Never online in the sense of having lists of its own: its lists are the nodes'.
         self.root: MemCgroup = MemCgroup(machine, "/", None, -1, self._new_ino())
         shrinkers = machine.shrinkers

@@ -72,7 +72,16 @@ class Memory:
         Args:
             zeros: what is written leaves them all zero.
         """
-        return self._write_fault(task, vma, slot, mask, zeros, True)
+        done = self._write_fault(task, vma, slot, mask, zeros, True)
+        self._return_to_user(task)
+        return done
+
+    def _return_to_user(self, task: Task) -> None:
+        """resume_user_mode_work() (include/linux/resume_user_mode.h): the task pays for what it charged over
+        a memory.high.
+        """
+        if task.mm.nr_pages_over_high:
+            self.machine.charges.handle_over_high(task.memcg, task.mm)
 
     def populate(self, task: Task, vma: Vma, slot: i64, mask: int) -> bool:
         """populate_vma_page_range() (mm/gup.c): for mlock(2), a write fault each, because the region is
@@ -249,6 +258,8 @@ class Memory:
                 objcg = machine.charges.get_obj_cgroup(memcg)
                 self.map_pages(vma, slot, chosen, found, objcg)
                 machine.memcg.put_objcg(objcg)
+            # Each page is a fault of its own.
+            self._return_to_user(task)
         return True
 
     def map_pages(self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None) -> None:

@@ -50,6 +50,7 @@ class Mlock:
             if not self.machine.memory.populate(task, vma, slot, missing):
                 return
             self._mlock_pte_range(vma, slot)
+        self.machine.charges.handle_over_high(task.memcg, task.mm)
 
     def munlock(self, vma: Vma) -> None:
         """munlock(2): the pages stay, and are as others again."""

@@ -337,6 +337,9 @@ class MmStruct:
         self.killed: bool = False
         self.nr_anon: i64 = 0
         """MM_ANONPAGES: base pages mapped."""
+        self.nr_pages_over_high: i64 = 0
+        """memcg_nr_pages_over_high of the one task that has it: base pages charged while a cgroup was over
+        its memory.high, for which the task reclaims when it returns to user space."""
 
 
 class Task:

@@ -62,7 +62,7 @@ class Oom:
             total = 0
             for nid in nodemask:
                 total += self.machine.pages.nodes[nid].managed
-        return self._kill_worst(candidates, total, why)
+        return self._kill_worst(candidates, total, why, self.machine.memcg.root)
 
     def mem_cgroup_out_of_memory(self, memcg: MemCgroup) -> bool:
         """mem_cgroup_out_of_memory() (mm/memcontrol.c): the same within the cgroup that is at its limit."""
@@ -70,16 +70,19 @@ class Oom:
             task for task in self.machine.tasks.values() if task.memcg.is_descendant(memcg)
         ]
         self.machine.charges.count_event(memcg, "oom")
-        return self._kill_worst(
-            candidates, memcg.memory.max, f"memory cgroup {memcg.path} out of memory"
-        )
+        why = f"memory cgroup {memcg.path} out of memory"
+        return self._kill_worst(candidates, memcg.memory.max, why, memcg)
 
     def badness(self, task: Task, totalpages: i64) -> i64:
         """oom_badness(): base pages it has, and a thousandth of all for each point of oom_score_adj."""
         return task.mm.nr_anon + task.oom_score_adj * (totalpages // 1000)
 
-    def _kill_worst(self, candidates: list[Task], totalpages: i64, why: str) -> bool:
-        """select_bad_process(), oom_kill_process(): the one with the most points. False: there is none."""
+    def _kill_worst(
+        self, candidates: list[Task], totalpages: i64, why: str, domain: MemCgroup
+    ) -> bool:
+        """select_bad_process(), oom_kill_process(): the one with the most points, and its whole cgroup if
+        memory.oom.group says so. False: there is none.
+        """
         worst: Task | None = None
         points: i64 = 0
         for task in candidates:
@@ -91,8 +94,34 @@ class Oom:
                 points = score
         if worst is None:
             return False
-        self.machine.vmstat.count(OOM_KILL)
-        self.machine.charges.count_event(worst.memcg, "oom_kill")
-        self.killed.append((worst.name, why))
-        self.machine.exit(worst)
+        group = self.oom_group(worst.memcg, domain)
+        self._kill(worst, why)
+        if group is not None:
+            self.machine.charges.count_event(group, "oom_group_kill")
+            for task in list(self.machine.tasks.values()):
+                if task.memcg.is_descendant(group) and task.oom_score_adj != OOM_SCORE_ADJ_MIN:
+                    self._kill(task, f"{why}; memory.oom.group of {group.path}")
         return True
+
+    def oom_group(self, memcg: MemCgroup, domain: MemCgroup) -> MemCgroup | None:
+        """mem_cgroup_get_oom_group() (mm/memcontrol.c): the highest cgroup with memory.oom.group set, from the
+        victim's upwards to the one that is short of memory.
+        """
+        if not memcg.is_descendant(domain):
+            return None
+        found: MemCgroup | None = None
+        position: MemCgroup | None = memcg
+        while position is not None:
+            if position.oom_group:
+                found = position
+            if position is domain:
+                break
+            position = position.parent
+        return found
+
+    def _kill(self, task: Task, why: str) -> None:
+        """__oom_kill_process(): the task ends at once."""
+        self.machine.vmstat.count(OOM_KILL)
+        self.machine.charges.count_event(task.memcg, "oom_kill")
+        self.killed.append((task.name, why))
+        self.machine.exit(task)

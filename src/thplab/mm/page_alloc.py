@@ -17,9 +17,6 @@ from thplab.cpu.spinlock import LockClass, SpinLock
 from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY, GFP_THISNODE
 from thplab.mm.mm_types import MmStruct
-from thplab.mm.vmstat import (
-    ALLOCSTALL_NORMAL,
-)
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -201,7 +198,6 @@ class PageAllocator:
                 return taken
             if not gfp & GFP_DIRECT_RECLAIM:
                 return -1, 0
-            self.machine.vmstat.count(ALLOCSTALL_NORMAL)
             self.machine.vmscan.try_to_free_pages(nid, nodemask)
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:

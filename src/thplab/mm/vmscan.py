@@ -18,6 +18,7 @@ from thplab.cpu.hook import H, warn_once
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import DEF_PRIORITY, SOFT_LOCKUP
 from thplab.mm.vmstat import (
+    ALLOCSTALL_NORMAL,
     PAGEOUTRUN,
 )
 
@@ -45,25 +46,43 @@ class ScanControl:
         nr_to_reclaim, nr_reclaimed: base pages.
         memcg_low_reclaim: memory.low is no protection any more.
         memcg_low_skipped: some cgroup was spared because of its memory.low.
+        memcg_full_walk: everything was tried once, and nothing was reclaimed.
+        kswapd: kswapd runs it, not a task.
         reclaim_state: what shrinkers have freed and nr_reclaimed does not have yet.
     """
 
-    def __init__(self, target: MemCgroup | None, nr_to_reclaim: i64) -> None:
+    def __init__(self, target: MemCgroup | None, nr_to_reclaim: i64, kswapd: bool = False) -> None:
         self.target: MemCgroup | None = target
+        self.kswapd: bool = kswapd
         self.nr_to_reclaim: i64 = nr_to_reclaim
         self.nr_reclaimed: i64 = 0
         self.priority: i64 = DEF_PRIORITY
         self.memcg_low_reclaim: bool = False
         self.memcg_low_skipped: bool = False
+        self.memcg_full_walk: bool = False
         self.reclaim_state: ReclaimState = ReclaimState()
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Vmscan:
-    """Reclaim of one machine."""
+    """Reclaim of one machine, with the multi-generational LRU.
+
+    Attributes:
+        repeats_fully: direct reclaim that reclaimed nothing tries all priorities once more (6.9).
+        direct_protects: direct reclaim of the whole machine computes who is protected. Before 7.3 only
+            kswapd did, so that direct reclaim went by what kswapd had last found.
+        hopeless_until_balanced: progress revives a kswapd that had given up only if the node is balanced;
+            before, any progress did.
+        min_unmapped_ratio, min_slab_ratio: vm.min_unmapped_ratio and vm.min_slab_ratio, percent of a node.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        self.repeats_fully: bool = True
+        self.direct_protects: bool = True
+        self.hopeless_until_balanced: bool = True
+        self.min_unmapped_ratio: i64 = 1
+        self.min_slab_ratio: i64 = 5
         # current->reclaim_state, by the number of the CPU that reclaims.
         self.reclaim_states: dict[int, ReclaimState] = {}
 
@@ -110,7 +129,7 @@ class Vmscan:
         if sc.nr_reclaimed != before:
             # kswapd_try_clear_hopeless()
             node = self.machine.pages.nodes[nid]
-            if node.free >= node.wmark_high:
+            if node.free >= node.wmark_high or not self.hopeless_until_balanced:
                 node.kswapd_failures = 0
 
     def _shrink_node_memcgs(self, nid: i64, sc: ScanControl) -> None:
@@ -134,8 +153,10 @@ class Vmscan:
         this cgroup.
         """
         counter = memcg.memory
-        counter.calculate_protection(target.memory)
-        if memcg is target or memcg is self.machine.memcg.root:
+        tree = self.machine.memcg
+        if target is not tree.root or sc.kswapd or self.direct_protects:
+            counter.calculate_protection(target.memory, tree.recursiveprot)
+        if memcg is target or memcg is tree.root:
             return False
         if counter.emin >= counter.usage:
             return True
@@ -168,9 +189,13 @@ class Vmscan:
         return reclaimed
 
     def _do_try_to_free_pages(self, sc: ScanControl, nid: i64, nodemask: list[int] | None) -> i64:
-        """do_try_to_free_pages(): harder and harder, to priority 0; at last without regard to memory.low."""
+        """do_try_to_free_pages(): harder and harder, to priority 0; then once more; at last without regard to
+        memory.low.
+        """
         zonelist = self.machine.pages.zonelists[nid]
         while True:
+            if sc.target is None:
+                self.machine.vmstat.count(ALLOCSTALL_NORMAL)
             while sc.priority >= 0:
                 for candidate in zonelist:
                     if nodemask is None or candidate in nodemask:
@@ -178,9 +203,14 @@ class Vmscan:
                 if sc.nr_reclaimed >= sc.nr_to_reclaim:
                     return sc.nr_reclaimed
                 sc.priority -= 1
-            if sc.nr_reclaimed or not sc.memcg_low_skipped:
+            if sc.nr_reclaimed:
                 return sc.nr_reclaimed
             sc.priority = DEF_PRIORITY
+            if self.repeats_fully and not sc.memcg_full_walk:
+                sc.memcg_full_walk = True
+                continue
+            if not sc.memcg_low_skipped:
+                return 0
             sc.memcg_low_reclaim = True
             sc.memcg_low_skipped = False
 
@@ -197,7 +227,7 @@ class Vmscan:
         """balance_pgdat(): down to priority 1, never 0; memory.low is broken only in a second round."""
         node = self.machine.pages.nodes[nid]
         self.machine.vmstat.count(PAGEOUTRUN)
-        sc = ScanControl(None, max(node.wmark_high, SWAP_CLUSTER_MAX))
+        sc = ScanControl(None, max(node.wmark_high, SWAP_CLUSTER_MAX), True)
         self.set_task_reclaim_state(sc.reclaim_state)
         balanced = self._shrink_until_balanced(nid, sc)
         if not balanced and not sc.nr_reclaimed and sc.memcg_low_skipped:
@@ -258,7 +288,14 @@ class Vmscan:
         return True
 
     def _node_reclaim(self, nid: i64, nr_pages: i64) -> i64:
-        """__node_reclaim(): one node, harder and harder. Returns base pages reclaimed, splits not counted."""
+        """__node_reclaim(): one node, harder and harder. Returns base pages reclaimed, splits not counted.
+
+        Only if the node has more clean page cache that no task maps, or more reclaimable slab, than
+        vm.min_unmapped_ratio and vm.min_slab_ratio say. The model has neither; it goes by a node that
+        has some of both, and less than any ratio but 0.
+        """
+        if self.min_unmapped_ratio and self.min_slab_ratio:
+            return 0
         sc = ScanControl(None, max(nr_pages, SWAP_CLUSTER_MAX))
         self.set_task_reclaim_state(sc.reclaim_state)
         while True:

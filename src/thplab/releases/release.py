@@ -49,6 +49,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     design: str
+    reclaim_repeats_fully: Annotated[
+        bool,
+        Difference(
+            since="6.9",
+            model="vmscan.repeats_fully",
+            about="direct reclaim that reclaimed nothing goes through all priorities once more",
+            source="do_try_to_free_pages() repeats with memcg_full_walk, since b82b530740b9; there in the source "
+            "of 6.12",
+        ),
+    ] = True
     migration_splits_queued: Annotated[
         bool,
         Difference(
@@ -136,6 +146,37 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             about="the shrinker does not split an mlocked huge page unless it is partly mapped",
             source="in the pull request of the mm tree for 6.18; the source of 7.2 has it, that of 6.12 does not; "
             "probed on kernels with CONFIG_SHRINKER_DEBUG",
+        ),
+    ] = True
+    hopeless_until_balanced: Annotated[
+        bool,
+        Difference(
+            since="7.0",
+            model="vmscan.hopeless_until_balanced",
+            about="a kswapd that gave a node up takes it up again when reclaim makes progress there and the node "
+            "is balanced; before, any progress was enough",
+            source="kswapd_try_clear_hopeless(), there in the source of 7.2 and missing in that of 6.12; the "
+            "release is not known better",
+        ),
+    ] = True
+    direct_reclaim_protects: Annotated[
+        bool,
+        Difference(
+            since="7.3",
+            model="vmscan.direct_protects",
+            about="direct reclaim of the whole machine computes what memory.min and memory.low protect; before, it "
+            "went by what kswapd had last found, as long as the multi-generational LRU is on",
+            source="shrink_one() in the source of 7.3; in those of 6.12 and 7.2 only lru_gen_age_node() of kswapd does",
+        ),
+    ] = True
+    refused_charges_count: Annotated[
+        bool,
+        Difference(
+            since="7.3",
+            model="charges.counts_refused",
+            about="memory.events counts in max also a charge that was refused at once, such as that of a huge page "
+            "that must not wait for reclaim",
+            source="the end of try_charge_memcg() in the source of 7.3, compared with that of 7.2",
         ),
     ] = True
 
