@@ -7,21 +7,13 @@ import pytest
 
 from thplab.cpu import hook, ops
 from thplab.cpu.atomic import AtomicLong, Bitmap
-from thplab.cpu.errors import ListCorruption, LockBug, RcuBug, RefcountBug, UseAfterFree
+from thplab.cpu.errors import LockBug, RcuBug, RefcountBug, UseAfterFree
 from thplab.cpu.hook import H, Watcher, warn_once
 from thplab.cpu.list_head import (
-    LIST_POISON,
     ListHead,
-    list_add,
     list_add_tail,
-    list_del,
     list_del_init,
-    list_empty,
-    list_entries,
-    list_move_tail,
     list_release,
-    list_splice,
-    list_splice_tail,
 )
 from thplab.cpu.object import KernelObject
 from thplab.cpu.ops import FREE, LINK, LOCK, NAMES, UNLINK, UNLOCK
@@ -60,101 +52,6 @@ def machine(request: pytest.FixtureRequest, cpu_log: dict[str, int]) -> None:
     """Every test twice, on a CPU of its own."""
     if request.param == "watched":
         hook.attach(Watcher())
-
-
-def ring(count: int) -> tuple[ListHead, list[ListHead]]:
-    head, items = ListHead(), [ListHead() for _ in range(count)]
-    for item in items:
-        list_add_tail(item, head)
-    return head, items
-
-
-def test_a_list_keeps_the_order_of_addition() -> None:
-    head, items = ring(3)
-    first = ListHead()
-    list_add(first, head)
-    assert list(list_entries(head)) == [first, *items]
-    list_del_init(items[1])
-    assert list(list_entries(head)) == [first, items[0], items[2]]
-    assert list_empty(items[1])
-    list_release(head)
-
-
-def test_an_entry_may_be_unlinked_while_the_list_is_walked() -> None:
-    head, items = ring(3)
-    for item in list_entries(head):
-        list_del_init(item)
-    assert list_empty(head)
-    assert all(list_empty(item) for item in items)
-
-
-def test_the_last_entry_leaves_an_empty_list() -> None:
-    head, (item,) = ring(1)
-    list_del_init(item)
-    assert list_empty(head)
-    assert head.prev is None
-
-
-def test_a_moved_entry_goes_to_the_end_of_the_other_list() -> None:
-    head, items = ring(2)
-    other, theirs = ring(1)
-    list_move_tail(items[0], other)
-    assert list(list_entries(other)) == [theirs[0], items[0]]
-    list_move_tail(items[1], other)
-    assert list_empty(head)
-    empty = ListHead()
-    list_move_tail(items[1], empty)
-    assert list(list_entries(empty)) == [items[1]]
-    list_release(other)
-    list_release(empty)
-
-
-@pytest.mark.parametrize("count", [0, 1, 2])
-@pytest.mark.parametrize("there", [0, 1, 2])
-def test_a_splice_moves_all_entries_in_order(count: int, there: int) -> None:
-    for splice in (list_splice, list_splice_tail):
-        source, moved = ring(count)
-        head, stayed = ring(there)
-        splice(source, head)
-        expected = [*moved, *stayed] if splice is list_splice else [*stayed, *moved]
-        assert list(list_entries(head)) == expected
-        assert list_empty(source)
-        list_release(head)
-
-
-def test_list_damage_names_both_parties() -> None:
-    head, (item,) = ring(1)
-    for add in (list_add, list_add_tail):
-        with pytest.raises(ListCorruption, match="double add"):
-            add(item, head)
-    list_del(item)
-    assert item.next is LIST_POISON
-    for add in (list_add, list_add_tail):
-        with pytest.raises(ListCorruption, match="entry was freed"):
-            add(item, head)
-    with pytest.raises(ListCorruption, match="entry was freed"):
-        list_del_init(item)
-    with pytest.raises(ListCorruption, match="entry is on no list"):
-        list_del_init(ListHead())
-
-
-def test_links_that_do_not_point_back_are_found() -> None:
-    head, items = ring(2)
-    items[0].next = head
-    with pytest.raises(ListCorruption, match="prev->next is not the entry"):
-        list_del_init(items[1])
-    head, items = ring(2)
-    items[1].prev = head
-    with pytest.raises(ListCorruption, match="next->prev is not the entry"):
-        list_del_init(items[0])
-    head, items = ring(1)
-    items[0].next = items[0]
-    with pytest.raises(ListCorruption, match="prev->next is not next"):
-        list_add_tail(ListHead(), head)
-    items[0].prev = items[0]
-    with pytest.raises(ListCorruption, match="next->prev is not prev"):
-        list_add(ListHead(), head)
-    list_release(head)
 
 
 def test_atomics_do_as_they_say() -> None:

@@ -117,7 +117,7 @@ def test_a_restart_that_finds_the_list_gone_reports_what_it_had() -> None:
     assert entries(lru.node[0].lru) == items[1:]
 
 
-def test_isolate_move_leaves_the_entries_on_the_callers_list() -> None:
+def test_isolate_move_leaves_the_entries_on_the_callers_list_the_last_one_first() -> None:
     machine = small_machine(None)
     lru, items = filled(machine, 3)
     private = ListHead()
@@ -132,7 +132,7 @@ def test_isolate_move_leaves_the_entries_on_the_callers_list() -> None:
     sc.nr_to_scan = 5
     assert lru.shrink_walk_irq(sc, ByVerdict(verdict, IRQ)) == 1
     assert sc.nr_to_scan == 4
-    assert entries(private) == items
+    assert entries(private) == items[::-1]
 
 
 def test_a_status_that_there_is_not_is_a_bug() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.atomic import AtomicLong
-from thplab.cpu.list_head import ListHead, list_del_init, list_move_tail
+from thplab.cpu.list_head import ListHead, list_del_init, list_move
 from thplab.cpu.rcu import RcuHead
 from thplab.cpu.spinlock import LockClass, SpinLock
 from thplab.mm.memcontrol import MemCgroup
@@ -102,6 +102,6 @@ def list_lru_isolate(l: ListLruOne, item: ListHead) -> None:
 
 
 def list_lru_isolate_move(l: ListLruOne, item: ListHead, head: ListHead) -> None:
-    """list_lru_isolate_move(): move to the caller's private list."""
-    list_move_tail(item, head)
+    """list_lru_isolate_move(): move to the front of the caller's private list, which has the last one first then."""
+    list_move(item, head)
     l.nr_items -= 1
