@@ -80,6 +80,16 @@ def test_all_64_bits_of_a_bit_map_can_be_set() -> None:
     assert bits.snapshot() == 1
 
 
+def test_the_next_bit_is_that_of_the_word_as_it_is_now() -> None:
+    bits = Bitmap()
+    assert bits.find_next_bit(0) == 64
+    for bit in (3, 63):
+        bits.set_bit(bit)
+    assert [bits.find_next_bit(bit) for bit in (0, 3, 4, 63, 64)] == [3, 3, 63, 63, 64]
+    bits.clear_bit(63)
+    assert bits.find_next_bit(4) == 64
+
+
 def test_references_are_counted_and_misuse_is_found() -> None:
     thing = KernelObject(1)
     thing.get()

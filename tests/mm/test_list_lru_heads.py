@@ -223,11 +223,11 @@ def test_the_bit_is_set_on_the_owner_of_the_list_not_on_the_dying_cgroup() -> No
 
 
 def test_a_shrinker_that_did_not_become_memcg_aware_gives_no_id() -> None:
-    """B10: its id stays 0, which is a valid one."""
+    """0, which is a valid id, would be another's (B10)."""
     machine = small_machine(None, memcg="nokmem")
     job = cgroup(machine)
     lru, shrinker = aware(machine)
-    assert shrinker.id == 0
+    assert shrinker.id == -1
     assert lru.shrinker_id == -1
     assert lru.add(ListHead(), 0, job)
     assert ListLru(machine).shrinker_id == -1

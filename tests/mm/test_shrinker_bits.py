@@ -9,6 +9,8 @@ from tests.mm.cache import AWARE, Cache, ask, registered
 from tests.mm.small import FailingWatcher, cgroup, small_machine
 from thplab.cpu.errors import KernelBug
 from thplab.cpu.hook import Watcher, attach, detach
+from thplab.mm.machine import Machine
+from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.shrinker import (
     ShrinkControl,
     Shrinker,
@@ -27,6 +29,83 @@ def test_bits_are_not_set_for_the_root_for_nobody_or_without_an_id() -> None:
     assert not machine.shrinkers.test_shrinker_bit(root, 0, cache.id)
     assert not machine.shrinkers.test_shrinker_bit(machine.memcg.by_path["/job"], 0, -1)
     assert not machine.shrinkers.test_shrinker_bit(machine.memcg.by_path["/job"], 0, 64)
+
+
+class Setting(Cache):
+    """A cache whose scan has something put into two other ones, which so get their bits."""
+
+    def __init__(self, machine: Machine, others: list[Cache]) -> None:
+        super().__init__(64, AWARE)
+        self.machine = machine
+        self.others = others
+
+    def scan_objects(self, sc: ShrinkControl) -> int:
+        for other in self.others:
+            self.machine.shrinkers.set_shrinker_bit(sc.memcg, sc.nid, other.id)
+        return super().scan_objects(sc)
+
+
+def test_a_bit_that_is_set_during_the_pass_counts_if_it_lies_ahead() -> None:
+    """for_each_set_bit() reads the map anew for each bit."""
+    machine = small_machine(None)
+    job = cgroup(machine)
+    before, after = Cache(64, AWARE), Cache(64, AWARE)
+    registered(machine, before)
+    setting = registered(machine, Setting(machine, [before, after]))
+    registered(machine, after)
+    machine.shrinkers.set_shrinker_bit(job, 0, setting.id)
+    machine.shrinkers.shrink_slab(0, job, 0)
+    assert (len(before.scans), len(after.scans)) == (0, 1)
+    machine.shrinkers.shrink_slab(0, job, 0)
+    assert (len(before.scans), len(after.scans)) == (1, 2)
+
+
+class Clearing(Cache):
+    """A cache during whose scan another CPU finds that there is nothing in another one."""
+
+    def __init__(self, job: MemCgroup, other: Cache) -> None:
+        super().__init__(64, AWARE)
+        self.job = job
+        self.other = other
+
+    def scan_objects(self, sc: ShrinkControl) -> int:
+        info = self.job.nodeinfo[0].shrinker_info
+        assert info is not None
+        info.unit[0].clear_bit(self.other.id)
+        return super().scan_objects(sc)
+
+
+def test_a_bit_that_is_cleared_during_the_pass_does_not_count_any_more() -> None:
+    machine = small_machine(None)
+    job = cgroup(machine)
+    after = Cache(64, AWARE)
+    clearing = registered(machine, Clearing(job, after))
+    registered(machine, after)
+    for cache in (clearing, after):
+        machine.shrinkers.set_shrinker_bit(job, 0, cache.id)
+    machine.shrinkers.shrink_slab(0, job, 0)
+    assert (len(clearing.scans), after.counts) == (1, 0)
+
+
+def test_the_bit_of_a_shrinker_that_is_skipped_is_cleared() -> None:
+    """Under nokmem, where 7.2 gives no ids to shrinkers of slab objects, this one has one from before."""
+    machine = small_machine(None)
+    job = cgroup(machine)
+    cache = registered(machine, Cache(64, AWARE))
+    machine.shrinkers.set_shrinker_bit(job, 0, cache.id)
+    machine.memcg.kmem_enabled = False
+    machine.shrinkers.shrink_slab(0, job, 0)
+    assert cache.counts == 0
+    assert not machine.shrinkers.test_shrinker_bit(job, 0, cache.id)
+    assert cache.refs.ref_count() == 1
+
+
+@pytest.mark.parametrize("mode", ["nokmem", "disabled"])
+def test_a_shrinker_that_gets_no_id_has_minus_1(mode: str) -> None:
+    """0 would be another's (B10). One that never asked for an id keeps the 0 of fresh memory."""
+    machine = small_machine(None, memcg=mode)
+    assert registered(machine, Cache(1, AWARE)).id == -1
+    assert registered(machine, Cache(1)).id == 0
 
 
 def test_an_id_beyond_the_map_is_complained_about(warnings_of: dict[str, int]) -> None:

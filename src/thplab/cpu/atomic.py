@@ -111,8 +111,24 @@ class Bitmap:
             H.watcher.point(READ, self)
         return (self.word >> bit) & 1 != 0
 
+    def find_next_bit(self, bit: i64) -> i64:
+        """find_next_bit() (include/linux/find.h): the first set bit at `bit` or above, of the word as it is now; 64
+        if there is none.
+        """
+        if bit >= 64:
+            return 64
+        if H.on:
+            H.watcher.point(READ, self)
+        rest = self.word >> bit
+        if rest == 0:
+            return 64
+        while not rest & 1:
+            rest >>= 1
+            bit += 1
+        return bit
+
     def snapshot(self) -> i64:
-        """The word as read at once: what for_each_set_bit() goes by."""
+        """The word as read at once."""
         if H.on:
             H.watcher.point(READ, self)
         return self.word

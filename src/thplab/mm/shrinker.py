@@ -95,6 +95,9 @@ class Shrinkers:
         possible = self.gives_id(shrinker)
         nr_counts: i64 = self.machine.nr_nodes if shrinker.flags & SHRINKER_NUMA_AWARE else 1
         shrinker.nr_deferred = [AtomicLong() for _ in range(nr_counts)]
+        if wanted:
+            # So that nobody takes 0, which is an id, for that of a shrinker that gets none.
+            shrinker.id = -1
         if wanted and possible:
             self.mutex.lock()
             shrinker.id = self.ids.alloc()
@@ -308,11 +311,11 @@ class Shrinkers:
             rcu.read_unlock()
             if unit is None:
                 return freed
-            word = unit.snapshot()
-            if word:
-                for offset in range(SHRINKER_UNIT_BITS):
-                    if (word >> offset) & 1:
-                        freed += self._shrink_one(nid, memcg, priority, index, unit, offset)
+            offset = unit.find_next_bit(0)
+            while offset < SHRINKER_UNIT_BITS:
+                freed += self._shrink_one(nid, memcg, priority, index, unit, offset)
+                # The map is read anew: a bit further on that was set meanwhile counts, one behind does not.
+                offset = unit.find_next_bit(offset + 1)
             index += 1
 
     def _shrink_one(
@@ -335,6 +338,8 @@ class Shrinkers:
             result = self.do_shrink_slab(ShrinkControl(nid, memcg), shrinker, priority)
             if result == SHRINK_EMPTY:
                 result = self.clear_and_recheck(nid, memcg, priority, unit, offset, shrinker)
+        else:
+            unit.clear_bit(offset)
         shrinker.refs.put_testzero()
         return result
 

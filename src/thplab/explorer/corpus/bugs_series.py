@@ -297,13 +297,13 @@ BUGS: tuple[Bug, ...] = (
     bug(
         "B10",
         "stale shrinker id 0",
-        "7.2",
+        "7.2 to 7.2.7",
         checks="warning",
         mutant=QueueB10,
         fixed=ListLruQueue,
         setup=queue_one,
         boot="nokmem",
-        about="The list_lru copies the id of a shrinker that never got one.",
+        about="The list_lru copies the id of a shrinker that never got one. Since 7.2.8 that id is -1, and 7.3.4 does not copy it.",
     ),
     bug(
         "B11",

@@ -15,7 +15,7 @@ from thplab.mm.khugepaged import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, Khugep
 from thplab.mm.list_lru import Isolate, ListLru, ListLruOne
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, Folio, Task, Vma
-from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl
+from thplab.mm.shrinker import SHRINKER_NONSLAB, ShrinkControl, Shrinker, Shrinkers
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
@@ -136,10 +136,24 @@ class QueueB08(ListLruQueue):
         self.flags |= SHRINKER_NONSLAB
 
 
+class ShrinkersB10(Shrinkers):
+    """7.2 to 7.2.7: a shrinker that gets no id keeps the 0 of fresh memory."""
+
+    def alloc(self, shrinker: Shrinker) -> None:
+        """shrinker_memcg_alloc() returns -ENOSYS before it touches the id."""
+        super().alloc(shrinker)
+        if not shrinker.memcg_aware:
+            shrinker.id = 0
+
+
 class QueueB10(QueueWithLru):
     """The list_lru takes the id of a shrinker that has none: 0."""
 
     kind = ListLruV1
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__(machine)
+        machine.shrinkers = ShrinkersB10(machine)
 
 
 class QueueB11(ListLruQueue):
