@@ -9,6 +9,7 @@ from tests.mm.small import (
     HUGE,
     cgroup,
     event,
+    folio_at,
     halved,
     mmap,
     mthp,
@@ -19,7 +20,7 @@ from tests.mm.small import (
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_NORETRY
 from thplab.mm.machine import Machine
-from thplab.mm.mm_types import Folio, Task
+from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, Folio, Task
 
 
 def test_a_huge_page_that_does_not_fit_falls_back_to_base_pages_that_do(
@@ -162,6 +163,22 @@ def test_a_folio_is_charged_whole_and_uncharged_where_it_belongs_by_then() -> No
     machine.charges.uncharge_folio(folio)
     assert machine.memcg.root.memory.usage == 0
     assert folio.objcg is None
+
+
+def test_an_uncharge_takes_a_queued_folio_off_and_complains(
+    warnings_of: dict[str, int],
+) -> None:
+    """uncharge_folio() is the last that could find the queue. Whoever holds the last reference comes before."""
+    machine = small_machine()
+    folio = folio_at(halved(machine, start(machine), 1), 0)
+    references = folio.refcount
+    assert folio.ref_freeze(references)
+    machine.charges.uncharge_folio(folio)
+    assert folio.next is None
+    assert not folio.flags & PG_PARTIALLY_MAPPED
+    assert list(warnings_of) == [
+        "WARNING: uncharge_folio(): the folio was still queued for splitting"
+    ]
 
 
 def test_without_the_memory_controller_nothing_is_charged() -> None:

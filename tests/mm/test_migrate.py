@@ -191,6 +191,24 @@ def test_without_the_memory_controller_memory_moves_as_well() -> None:
     assert check(machine) == []
 
 
+def test_a_charge_that_moves_while_the_folio_is_queued_is_complained_about(
+    warnings_of: dict[str, int],
+) -> None:
+    """mem_cgroup_migrate() comes after the folio was unqueued, with its references frozen."""
+    machine = small_machine()
+    task = start(machine)
+    src = folio_at(halved(machine, task, 1), 0)
+    dst = Folio(9, 1, 0)
+    references = src.refcount
+    assert src.ref_freeze(references)
+    machine.migration.mem_cgroup_migrate(src, dst)
+    assert (src.next, src.objcg) == (None, None)
+    assert dst.objcg is task.memcg.objcg
+    assert list(warnings_of) == [
+        "WARNING: mem_cgroup_migrate(): the folio was still queued for splitting"
+    ]
+
+
 def test_a_folio_without_an_anon_vma_moves_too() -> None:
     machine = small_machine(None)
     folio = Folio(9, 0)

@@ -8,11 +8,11 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mthp, touched
+from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mthp, small_machine, start, touched
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
-from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Mapped, Task
+from thplab.mm.mm_types import PG_DEVICE_PRIVATE, PG_PARTIALLY_MAPPED, BasePages, Mapped, Task
 from thplab.mm.rmap import add_mapped, remove_mapped
 
 
@@ -59,6 +59,19 @@ def test_removing_a_part_makes_a_folio_partially_mapped_once(machine: Machine, t
     assert event(machine, "thp_deferred_split_page") == mthp(machine, "split_deferred") == 1
     assert mthp(machine, "nr_anon_partially_mapped") == 1
     assert (machine.pages.nodes[0].nr_anon, machine.pages.nodes[0].nr_anon_thps) == (255, 0)
+
+
+def test_a_device_private_folio_is_never_queued() -> None:
+    """No scan could free its memory. The model has the flag, and nothing that moves memory to a device."""
+    machine = small_machine()
+    machine.huge_memory.thp.shrink_underused = False
+    vma = touched(machine, start(machine), 1)
+    folio = folio_at(vma, 0)
+    folio.set_flag(PG_DEVICE_PRIVATE)
+    machine.memory.zap(vma, 0, UPPER)
+    assert folio.next is None
+    assert not folio.flags & PG_PARTIALLY_MAPPED
+    assert event(machine, "thp_deferred_split_page") == mthp(machine, "split_deferred") == 0
 
 
 def test_removing_everything_at_once_makes_nothing_partially_mapped(

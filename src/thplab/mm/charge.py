@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.cpu.hook import H
+from thplab.cpu.hook import H, warn_once
 from thplab.cpu.ops import CHARGE, READ
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup
@@ -250,7 +250,15 @@ class Charges:
                 return memcg
 
     def uncharge_folio(self, folio: Folio) -> None:
-        """__mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
+        """uncharge_folio(), __mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
+        if folio.objcg is None:
+            return
+        if self.machine.huge_memory.folio_unqueue_deferred_split(folio):
+            warn_once("WARNING: uncharge_folio(): the folio was still queued for splitting")
+        self.drop_charge(folio)
+
+    def drop_charge(self, folio: Folio) -> None:
+        """Part of uncharge_folio(): its end, the counters and the reference, without a look at the queue."""
         objcg = folio.objcg
         if objcg is None:
             return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mypy_extensions import i64, mypyc_attr
 
+from thplab.cpu.hook import warn_once
 from thplab.cpu.list_head import list_empty
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_THISNODE
 from thplab.mm.memory import lowest_bits
@@ -145,12 +146,7 @@ class Migration:
         dst.not_exclusive = src.not_exclusive
         dst.anon_vma = src.anon_vma
         dst.index = src.index
-        dst.objcg = src.objcg
-        objcg = src.objcg
-        if objcg is not None:
-            objcg.memcg.nodeinfo[src.nid].nr_lru -= src.nr_pages
-            objcg.memcg.nodeinfo[found].nr_lru += src.nr_pages
-        src.objcg = None
+        self.mem_cgroup_migrate(src, dst)
         src.anon_vma = None
         src.flags &= ~PG_LRU
         src.ref_unfreeze(1)
@@ -163,6 +159,20 @@ class Migration:
         machine.lru.folio_put(dst)
         machine.vmstat.count(THP_MIGRATION_SUCCESS)
         return True
+
+    def mem_cgroup_migrate(self, src: Folio, dst: Folio) -> None:
+        """mem_cgroup_migrate() (mm/memcontrol.c): the charge goes over to the new folio. The old one must be on no queue
+        by then, because nobody would find that queue any more.
+        """
+        objcg = src.objcg
+        if objcg is None:
+            return
+        objcg.memcg.nodeinfo[src.nid].nr_lru -= src.nr_pages
+        objcg.memcg.nodeinfo[dst.nid].nr_lru += src.nr_pages
+        dst.objcg = objcg
+        if self.machine.huge_memory.folio_unqueue_deferred_split(src):
+            warn_once("WARNING: mem_cgroup_migrate(): the folio was still queued for splitting")
+        src.objcg = None
 
     def queue_dst(self, dst: Folio, partially_mapped: bool) -> None:
         """Part of migrate_folio_move(): the new folio takes the place of the old one in the queue."""

@@ -16,7 +16,7 @@ from thplab.cpu.ops import RMW
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.interval_tree import anon_vma_interval_tree
 from thplab.mm.mlock import munlock_vma_folio
-from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, Folio, Mapped, PteMap, Vma
+from thplab.mm.mm_types import PG_DEVICE_PRIVATE, PG_PARTIALLY_MAPPED, Folio, Mapped, PteMap, Vma
 from thplab.mm.vmstat import (
     MTHP_STAT_NR_ANON,
     THP_SPLIT_PMD,
@@ -191,7 +191,7 @@ class Rmap:
 
     def _partially_mapped(self, folio: Folio) -> None:
         """Part of __folio_remove_rmap(): its end. Anon, not flagged yet, no device memory."""
-        if not folio.test_flag(PG_PARTIALLY_MAPPED):
+        if not folio.test_flag(PG_PARTIALLY_MAPPED) and not folio.flags & PG_DEVICE_PRIVATE:
             self.machine.huge_memory.deferred_split_folio(folio, True)
 
     # Migration entries

@@ -51,7 +51,7 @@ def _swapout(unqueue: bool) -> Callable[[MachineWorld], Lanes]:
             promise(folio.ref_freeze(1), "the case has the only reference")
             if unqueue:
                 machine.huge_memory.folio_unqueue_deferred_split(folio)
-            machine.charges.uncharge_folio(folio)
+            machine.charges.drop_charge(folio)
             folio.ref_unfreeze(1)
             machine.lru.folio_put(folio)
 
@@ -63,7 +63,7 @@ def _swapout(unqueue: bool) -> Callable[[MachineWorld], Lanes]:
 def _move_charge(world: MachineWorld, folio: Folio, target: MemCgroup) -> None:
     """mem_cgroup_move_account(): the folio becomes another cgroup's; the caller holds its lock."""
     machine = world.machine
-    machine.charges.uncharge_folio(folio)
+    machine.charges.drop_charge(folio)
     promise(machine.charges.charge_folio(folio, target, 0, None), "the other cgroup has room")
 
 

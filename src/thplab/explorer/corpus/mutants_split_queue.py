@@ -56,7 +56,8 @@ class LruB24(Lru):
         if folio.flags & PG_LRU:
             self._del_lru(folio)
         machine = self.machine
-        machine.charges.uncharge_folio(folio)
+        # The look at the queue in uncharge_folio() came with the fix.
+        machine.charges.drop_charge(folio)
         machine.rcu.read_lock()
         machine.huge_memory.folio_unqueue_deferred_split(folio)
         machine.rcu.read_unlock()
