@@ -43,12 +43,17 @@ def test_the_count_file_has_a_line_for_each_cgroup_with_objects(
     assert count_columns(machine, queue, machine.memcg.root) == [0, 0]
 
 
-def test_a_shrinker_that_knows_no_cgroups_has_one_line_with_inode_0() -> None:
-    machine = small_machine(None)
+@pytest.mark.parametrize("mode", ["on", "nokmem", "disabled"])
+def test_a_shrinker_that_knows_no_cgroups_has_one_line_that_looks_like_the_roots(mode: str) -> None:
+    """shrinker_debugfs_count_show() prints the id of the cgroup at which its walk stands: the root. Without a memory
+    controller there is no cgroup, and the id is 0.
+    """
+    machine = small_machine(None, memcg=mode)
     cgroup(machine)
+    ino = 0 if mode == "disabled" else machine.memcg.root.ino
     numa, blind = Counting("numa", 1), Counting("blind")
-    assert shrinker_debugfs_count(machine, numa) == [(0, [3, 0])]
-    assert shrinker_debugfs_count(machine, blind) == [(0, [3, 0])]
+    assert shrinker_debugfs_count(machine, numa) == [(ino, [3, 0])]
+    assert shrinker_debugfs_count(machine, blind) == [(ino, [3, 0])]
     assert shrinker_debugfs_scan(machine, numa, None, 1, 7) == 7
 
 

@@ -38,13 +38,14 @@ def shrinker_debugfs_count(machine: Machine, shrinker: Shrinker) -> list[tuple[i
     """shrinker_debugfs_count_show(): the lines of the count file, (cgroup's inode, objects on each node), where
     there are any.
 
-
-    A shrinker that is not memcg-aware has one line, with inode 0.
+    A shrinker that is not memcg-aware is asked once, without a cgroup. Its line has the inode of the root cgroup, at
+    which the walk begins; 0 if the memory controller is disabled.
     """
     lines: list[tuple[int, list[int]]] = []
     if not shrinker.memcg_aware:
         columns = count_columns(machine, shrinker, None)
-        return [(0, columns)] if sum(columns) else lines
+        ino = 0 if machine.memcg.disabled else machine.memcg.root.ino
+        return [(ino, columns)] if sum(columns) else lines
     for memcg in machine.memcg.iterate(machine.memcg.root):
         columns = count_columns(machine, shrinker, memcg)
         if sum(columns):

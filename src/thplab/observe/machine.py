@@ -10,7 +10,7 @@ from thplab.mm.geometry import PAGE_SIZE
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import Vma
-from thplab.mm.shrinker_debug import count_columns
+from thplab.mm.shrinker_debug import shrinker_debugfs_count
 from thplab.mm.vmstat import mthp_size_name
 from thplab.scenario.observation import (
     CgroupFigures,
@@ -34,6 +34,7 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
         label: the observation's name.
         cgroups: the paths to observe; it leaves out removed ones.
     """
+    counts = dict(shrinker_debugfs_count(machine, machine.deferred_split))
     return Observation(
         label=label,
         nodes=[
@@ -45,7 +46,7 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
             for node in machine.pages.nodes
         ],
         cgroups={
-            path: _cgroup_figures(machine, machine.memcg.by_path[path])
+            path: _cgroup_figures(machine, machine.memcg.by_path[path], counts)
             for path in cgroups
             if path in machine.memcg.by_path
         },
@@ -63,8 +64,14 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
     )
 
 
-def _cgroup_figures(machine: Machine, memcg: MemCgroup) -> list[CgroupFigures]:
-    """As memory.numa_stat, which also counts the cgroup's descendants, even removed ones."""
+def _cgroup_figures(
+    machine: Machine, memcg: MemCgroup, counts: dict[int, list[int]]
+) -> list[CgroupFigures]:
+    """As memory.numa_stat, which also counts the cgroup's descendants, even removed ones.
+
+    Args:
+        counts: the lines of the shrinker's count file.
+    """
     anon = [0] * machine.nr_nodes
     huge = [0] * machine.nr_nodes
     pending = [memcg]
@@ -74,12 +81,7 @@ def _cgroup_figures(machine: Machine, memcg: MemCgroup) -> list[CgroupFigures]:
         for nid, pernode in enumerate(position.nodeinfo):
             anon[nid] += pernode.nr_anon
             huge[nid] += pernode.nr_anon_thps
-    # Without memcg-aware shrinkers the count file has a single line, which belongs to no cgroup.
-    shrinker = machine.deferred_split
-    if shrinker.memcg_aware:
-        queue = count_columns(machine, shrinker, memcg)
-    else:
-        queue = [0] * machine.nr_nodes
+    queue = counts.get(memcg.ino, [0] * machine.nr_nodes)
     return [
         CgroupFigures(anon=anon[nid] * PAGE_SIZE, huge=huge[nid] * PAGE_SIZE, queue=queue[nid])
         for nid in range(machine.nr_nodes)
