@@ -17,6 +17,9 @@ LOWER = (1 << 256) - 1
 UPPER = FULL_MASK & ~LOWER
 HUGE = int(HPAGE_PMD_NR)
 
+OOPSES = {("list_lru_v1", "disabled")}
+"""Designs, and how the machine is booted, with which the first huge fault is an oops (B04)."""
+
 
 def small_machine(
     design: str | None = "list_lru",

@@ -90,6 +90,16 @@ def test_taking_a_sublist_twice_is_found() -> None:
 # Whose list it is
 
 
+def test_a_disabled_memory_controller_does_not_make_it_unaware_of_cgroups() -> None:
+    """mem_cgroup_kmem_disabled() is about nokmem alone. There is no cgroup to ask for, so all is on the nodes' lists."""
+    machine = small_machine(None, memcg="disabled")
+    lru = ListLru(machine, memcg_aware=True)
+    assert lru.memcg_aware
+    assert lru in machine.list_lrus.lrus
+    assert lru.add(ListHead(), 0, None)
+    assert lru.count_one(0, machine.memcg.root) == lru.count_one(0, None) == 1
+
+
 def test_root_none_and_list_lrus_without_cgroups_share_the_list_of_the_node() -> None:
     machine = small_machine(None)
     job = cgroup(machine)
@@ -121,9 +131,8 @@ def test_a_cgroup_has_a_list_on_every_node_once_it_asked_for_one() -> None:
     assert lru.shrink_count(ShrinkControl(1, job)) == 1
 
 
-@pytest.mark.parametrize("mode", ["nokmem", "disabled"])
-def test_without_kernel_memory_accounting_no_list_is_a_cgroups(mode: str) -> None:
-    machine = small_machine(None, memcg=mode)
+def test_without_kernel_memory_accounting_no_list_is_a_cgroups() -> None:
+    machine = small_machine(None, memcg="nokmem")
     job = cgroup(machine)
     lru = ListLru(machine, memcg_aware=True)
     assert not lru.memcg_aware

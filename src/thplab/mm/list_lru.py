@@ -266,7 +266,7 @@ class ListLru(ListLruLocking):
         """
         if memcg is None:
             raise NullDereference("memcg_list_lru_allocated(NULL) reads kmemcg_id")
-        idx = memcg.kmemcg_id
+        idx = memcg_kmem_id(memcg)
         return idx < 0 or self.xa.load(idx) is not None
 
     def memcg_list_lru_alloc(self, memcg: MemCgroup) -> bool:

@@ -30,7 +30,7 @@ class ListLruLocking:
 
     Args:
         machine: whose nodes and cgroups it is for.
-        memcg_aware: list_lru_init_memcg(); `nokmem` and a disabled memory controller force it off.
+        memcg_aware: list_lru_init_memcg(); `nokmem` forces it off (a disabled memory controller does not).
         shrinker: whose bit is set when a sublist gets its first entry. The id is taken only if the
             shrinker is memcg-aware.
         key: the class of its locks (list_lru_init_memcg_key()).
@@ -45,7 +45,9 @@ class ListLruLocking:
     ) -> None:
         self.machine: Machine = machine
         self.key: LockClass = DEFAULT_KEY if key is None else key
-        self.memcg_aware: bool = memcg_aware and machine.memcg.kmem_enabled
+        # mem_cgroup_kmem_disabled() is about nokmem alone.
+        nokmem = not machine.memcg.kmem_enabled and not machine.memcg.disabled
+        self.memcg_aware: bool = memcg_aware and not nokmem
         self.shrinker_id: i64 = -1
         if shrinker is not None:
             self.shrinker_id = self.take_shrinker_id(shrinker)
@@ -56,7 +58,10 @@ class ListLruLocking:
         self.destroyed: bool = False
 
     def take_shrinker_id(self, shrinker: Shrinker) -> i64:
-        """Part of __list_lru_init(): the id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.2.y)."""
+        """Part of __list_lru_init(): the id for set_shrinker_bit(), or -1 ("don't copy stale shrinker id ...", 7.3.4).
+
+        Before, it was copied in any case. Since 7.2.8 a shrinker without one has -1.
+        """
         return shrinker.id if shrinker.memcg_aware else -1
 
     def sublists(self) -> list[ListLruOne]:
