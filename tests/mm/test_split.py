@@ -19,11 +19,14 @@ from tests.mm.small import (
     start,
     touched,
 )
+from thplab.cpu.hook import Watcher, attach, detach
+from thplab.cpu.ops import REF_FREEZE
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
 from thplab.mm.mm_types import PG_MLOCKED, BasePages, Folio, PteMap, Task, Vma
+from thplab.mm.shrinker import ShrinkControl
 
 DESIGNS = ["split_queue", "split_queue_reparented", "list_lru", None]
 
@@ -166,14 +169,56 @@ def test_unmapping_entry_by_entry_flags_a_folio_that_was_not(machine: Machine, t
     assert mthp(machine, "nr_anon_partially_mapped") == 0
 
 
-def test_a_folio_that_nobody_maps_any_more_can_be_split(machine: Machine, task: Task) -> None:
+def test_a_folio_that_nobody_maps_any_more_is_not_split(machine: Machine, task: Task) -> None:
+    """folio_get_anon_vma() finds no anon_vma that could be locked (-EBUSY)."""
     vma = touched(machine, task, 1)
     folio = folio_at(vma, 0)
     folio.get()
     machine.memory.zap(vma, 0, FULL_MASK)
     assert folio.trylock()
-    assert machine.huge_memory.split_folio(folio)
+    assert not machine.huge_memory.split_folio(folio)
+    folio.unlock()
+    assert event(machine, "thp_split_page_failed") == mthp(machine, "split_failed") == 1
+    assert task.memcg.memory.usage == HUGE
+    machine.lru.folio_put(folio)
     assert task.memcg.memory.usage == 0
+    assert check(machine) == []
+
+
+def test_a_pinned_folio_keeps_its_pmd(machine: Machine, task: Task) -> None:
+    """__folio_split() looks at the references before unmap_folio(): a pinned underused folio costs nothing."""
+    machine.khugepaged.max_ptes_none = 100
+    vma = touched(machine, task, 1, mask=LOWER)
+    folio = folio_at(vma, 0)
+    folio.get()
+    assert machine.deferred_split.scan_objects(ShrinkControl(0, task.memcg, 1)) == 0
+    assert vma.slots[0] is folio
+    assert event(machine, "thp_split_page_failed") == 1
+    assert event(machine, "thp_split_pmd") == 0
+    machine.lru.folio_put(folio)
+    assert check(machine) == []
+
+
+def test_a_reference_that_comes_while_it_is_unmapped_costs_it_its_pmd(
+    machine: Machine, task: Task
+) -> None:
+    """The look was racy: the count cannot be frozen, and page table entries map the folio again."""
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+
+    class Pins(Watcher):
+        """get_user_pages_fast() between the look and the freeze."""
+
+        def point(self, op: int, obj: object) -> None:
+            if op == REF_FREEZE:
+                detach()
+                folio.get()
+
+    attach(Pins())
+    assert not split(machine, folio)
+    detach()
+    assert owners(vma, 0) == {"folio": HUGE, "base": 0, "zero": 0}
+    assert event(machine, "thp_split_page_failed") == event(machine, "thp_split_pmd") == 1
     machine.lru.folio_put(folio)
 
 
@@ -189,12 +234,12 @@ def test_splitting_works_however_the_machine_was_booted(design: str, mode: str) 
     assert check(machine) == []
 
 
-def test_without_an_anon_vma_there_is_nothing_to_unmap() -> None:
+def test_what_was_never_mapped_is_not_split() -> None:
     machine = small_machine("split_queue")
     folio = Folio(9, 0)
     assert machine.pages.alloc_huge(9, 0, None, 0) == 0
     assert folio.trylock()
-    assert machine.huge_memory.split_folio(folio)
+    assert not machine.huge_memory.split_folio(folio)
     machine.lru.folio_put(folio)
     assert machine.pages.nodes[0].free == machine.pages.nodes[0].managed
 

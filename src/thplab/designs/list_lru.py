@@ -10,9 +10,11 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.list_head import ListHead, list_del_init
 from thplab.cpu.spinlock import IRQ, LockClass
 from thplab.mm.deferred_split import DeferredSplitQueue, QueueList
+from thplab.mm.huge_memory import SCAN_REQUEUE, SCAN_SPLIT
 from thplab.mm.list_lru import (
     DEAD,
     LRU_REMOVED,
+    LRU_SKIP,
     Isolate,
     ListLru,
     ListLruOne,
@@ -40,15 +42,17 @@ class DeferredSplitIsolate(Isolate):
         self.dispose: ListHead = dispose
 
     def isolate(self, item: ListHead, l: ListLruOne) -> i64:
-        """deferred_split_isolate(): each folio leaves the queue, to a private list, with a reference; or for
-        good, if the final put is under way.
+        """deferred_split_isolate(): each folio leaves the queue, to a private list, with a reference. One without
+        references has its final put under way, or somebody has frozen them: it is left to that CPU.
         """
         assert isinstance(item, Folio)
         if item.try_get():
             list_lru_isolate_move(l, item, self.dispose)
             return LRU_REMOVED
-        # The final put looks at the links without the lock, and frees the folio when it finds it
-        # unlinked: so everything else must be done before that.
+        if self.queue.machine.huge_memory.scan_skips_frozen:
+            return LRU_SKIP
+        # Before: it leaves the queue for good. The final put looks at the links without the lock, and frees
+        # the folio when it finds it unlinked: so everything else must be done before that.
         self.queue.forget_partially_mapped(item)
         list_lru_isolate(l, item)
         return LRU_REMOVED
@@ -147,15 +151,20 @@ class ListLruQueue(DeferredSplitQueue):
             assert isinstance(entry, Folio)
             # Only this CPU touches the list: its folios are referenced, and unqueueing needs a count of 0.
             list_del_init(entry)
-            if self.machine.huge_memory.split_queued(entry):
+            label = self.scan_folio(entry)
+            if label == SCAN_SPLIT:
                 split += 1
-            elif entry.test_partially_mapped():
+            elif label == SCAN_REQUEUE or entry.test_partially_mapped():
                 self.requeue(entry)
             self.machine.lru.folio_put(entry)
             entry = following
         if not split and not isolated:
             return SHRINK_STOP
         return split
+
+    def scan_folio(self, folio: Folio) -> i64:
+        """Part of deferred_split_scan(): one folio. Returns where it goes on, one of SCAN_SPLIT, SCAN_NEXT, SCAN_REQUEUE."""
+        return self.machine.huge_memory.scan_folio(folio)
 
     def make_isolate(self, dispose: ListHead) -> Isolate:
         """The callback of the walk."""

@@ -20,6 +20,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
+from thplab.mm.huge_memory import SCAN_NEXT, SCAN_REQUEUE
 from thplab.mm.list_lru import (
     LRU_REMOVED,
     Isolate,
@@ -42,7 +43,7 @@ class ListLruV1(ListLru):
     """list_lru before "don't copy stale shrinker id": the id is taken whatever the shrinker became."""
 
     def take_shrinker_id(self, shrinker: Shrinker) -> i64:
-        """B10: 0 is a valid id."""
+        """Part of __list_lru_init(): of a shrinker that got none too, which made B10 in 7.2."""
         return shrinker.id
 
 
@@ -101,18 +102,24 @@ class ListLruQueueV1(ListLruQueue):
         """deferred_split_count(): 0 for an empty list, so its bit is never cleared (B11)."""
         return self.the_lru().shrink_count(sc)
 
+    def scan_folio(self, folio: Folio) -> i64:
+        """Part of deferred_split_scan(): it has no label `requeue`; a folio that cannot be locked is dropped unless it is flagged."""
+        label = super().scan_folio(folio)
+        return SCAN_NEXT if label == SCAN_REQUEUE else label
+
     def make_isolate(self, dispose: ListHead) -> Isolate:
         """The callback of the walk."""
         return IsolateV1(self, dispose)
 
     def requeue(self, folio: Folio) -> None:
-        """Part of deferred_split_scan(): with the same confusion about the owner (B06)."""
+        """Part of deferred_split_scan(): with the same confusion about the owner (B06), except that the cgroup is read
+        a second time, under the lock: by then it may be the owner.
+        """
         lru = self.the_lru()
         rcu = self.machine.rcu
         rcu.read_lock()
-        memcg = folio_memcg(folio)
-        l, _ = lru.lock_irqsave(folio.nid, memcg)
-        lru.add_locked(l, folio, folio.nid, memcg)
+        l, _ = lru.lock_irqsave(folio.nid, folio_memcg(folio))
+        lru.add_locked(l, folio, folio.nid, folio_memcg(folio))
         lru.unlock_irqrestore(l)
         rcu.read_unlock()
 

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
+from thplab.cpu.hook import H
 from thplab.cpu.list_head import list_empty
+from thplab.cpu.ops import READ
 from thplab.cpu.spinlock import local_irq_disable, local_irq_enable
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import (
@@ -32,6 +34,7 @@ from thplab.mm.mm_types import (
     Task,
     Vma,
 )
+from thplab.mm.pagewalk import folio_walk_start
 from thplab.mm.rmap import MigrationEntry, add_mapped
 from thplab.mm.vmstat import (
     MTHP_STAT_ANON_FAULT_ALLOC,
@@ -52,30 +55,19 @@ from thplab.mm.vmstat import (
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["HugeMemory", "ThpSettings", "folio_walk_start"]
+__all__ = [
+    "SCAN_NEXT",
+    "SCAN_REQUEUE",
+    "SCAN_SPLIT",
+    "HugeMemory",
+    "ThpSettings",
+]
 
-
-def folio_walk_start(vma: Vma, slot: i64, mask: int) -> tuple[Folio | None, int]:
-    """folio_walk_start() (mm/pagewalk.c): the large folio that an entry for one of the pages points to; a slot has one at most.
-
-    The caller holds the page table lock.
-
-    Returns:
-        It, and the pages of the slot that it is mapped at; or None and 0.
-    """
-    here = vma.slots[slot]
-    if isinstance(here, Folio):
-        return here, FULL_MASK
-    mapped = 0
-    found: Folio | None = None
-    entry = here
-    while entry is not None:
-        owner = entry.owner
-        if isinstance(owner, Folio) and not entry.migrating:
-            found = owner
-            mapped |= entry.mask
-        entry = entry.next
-    return (found, mapped) if mapped & mask else (None, 0)
+# Where deferred_split_scan() goes on with a folio: it was split; back to the queue if it is flagged; back to the
+# queue, flagged or not.
+SCAN_SPLIT: Final[i64] = 0
+SCAN_NEXT: Final[i64] = 1
+SCAN_REQUEUE: Final[i64] = 2
 
 
 class ThpSettings:
@@ -94,6 +86,8 @@ class HugeMemory:
     Attributes:
         scan_skips_mlocked: the shrinker leaves an mlocked folio alone that is not partly mapped. 6.12 does
             not yet, and 7.2 does.
+        scan_requeues_locked: a folio that the scan cannot lock goes back to the queue, flagged or not (7.2).
+        scan_skips_frozen: a scan leaves a folio without references where it is (7.3); a list_lru's scan only.
         splits_underused: huge pages of zeros are queued and split, and a split gives pages of zeros the
             shared zero page (6.12).
     """
@@ -101,6 +95,8 @@ class HugeMemory:
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.scan_skips_mlocked: bool = True
+        self.scan_requeues_locked: bool = True
+        self.scan_skips_frozen: bool = True
         self.splits_underused: bool = True
         self.thp: ThpSettings = ThpSettings()
 
@@ -225,26 +221,35 @@ class HugeMemory:
         nr_zero: i64 = folio.zeros.bit_count()
         return nr_zero > max_ptes_none
 
-    def split_queued(self, folio: Folio) -> bool:
+    def scan_folio(self, folio: Folio) -> i64:
         """Part of deferred_split_scan(): what every design has in common. One folio, referenced.
 
-        One that is not flagged is split only if it is underused. Returns whether it was split.
+        One that is not flagged is split only if it is underused.
+
+        Returns:
+            SCAN_SPLIT, SCAN_NEXT or SCAN_REQUEUE.
         """
         underused = False
         if not folio.test_partially_mapped():
             # The zero page may not take the place of a locked page.
             if self.scan_skips_mlocked and folio.flags & PG_MLOCKED:
-                return False
+                return SCAN_NEXT
             underused = self.thp_underused(folio)
             if not underused:
-                return False
+                return SCAN_NEXT
         if not folio.trylock():
-            return False
+            return SCAN_REQUEUE if self.scan_requeues_locked else SCAN_NEXT
         split = self.split_folio(folio)
         if split and underused:
             self.machine.vmstat.count(THP_UNDERUSED_SPLIT_PAGE)
         folio.unlock()
-        return split
+        return SCAN_SPLIT if split else SCAN_NEXT
+
+    def split_queued(self, folio: Folio) -> bool:
+        """Part of deferred_split_scan(): as :meth:`scan_folio`, for a design that requeues only what is partially mapped.
+        Returns whether it was split.
+        """
+        return self.scan_folio(folio) == SCAN_SPLIT
 
     # Splitting
 
@@ -255,10 +260,29 @@ class HugeMemory:
         entries point to the shared zero page then (try_to_map_unused_to_zeropage()).
 
         Returns:
-            False if there are other references; nothing changed then.
+            False if there are other references, or nobody maps it; nothing changed then. References that came while
+            it was unmapped have cost it its PMDs.
         """
         vmstat = self.machine.vmstat
         order = folio.order
+        split = self._can_split(folio) and self._unmap_and_split(folio)
+        if order == HPAGE_PMD_ORDER:
+            vmstat.count(THP_SPLIT_PAGE if split else THP_SPLIT_PAGE_FAILED)
+        vmstat.mod_mthp(order, MTHP_STAT_SPLIT if split else MTHP_STAT_SPLIT_FAILED, 1)
+        return split
+
+    def _can_split(self, folio: Folio) -> bool:
+        """Part of __folio_split(): before anything is unmapped. Each reference but the caller's must be that of a mapping.
+
+        What nobody maps has no anon_vma to be locked (folio_get_anon_vma()).
+        """
+        if H.on:
+            H.watcher.point(READ, folio)
+        mapcount = folio.mapcount()
+        return mapcount != 0 and folio.ref_count() == mapcount + 1
+
+    def _unmap_and_split(self, folio: Folio) -> bool:
+        """Part of __folio_split(): False, and mapped again by page table entries, if a reference came meanwhile."""
         entries = self.machine.rmap.try_to_migrate(folio, True)  # unmap_folio()
         # The queue's lock is also taken by final puts in interrupts.
         local_irq_disable()
@@ -268,9 +292,6 @@ class HugeMemory:
             self._split_unmapped(folio, entries)
         else:
             self.machine.rmap.remove_migration_ptes(folio, entries)
-        if order == HPAGE_PMD_ORDER:
-            vmstat.count(THP_SPLIT_PAGE if frozen else THP_SPLIT_PAGE_FAILED)
-        vmstat.mod_mthp(order, MTHP_STAT_SPLIT if frozen else MTHP_STAT_SPLIT_FAILED, 1)
         return frozen
 
     def split_found(self, vma: Vma, folio: Folio) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.geometry import FULL_MASK
-from thplab.mm.huge_memory import folio_walk_start
 from thplab.mm.mm_types import Folio, Vma
+from thplab.mm.pagewalk import folio_walk_start
 from thplab.mm.vma import vma_covers
 
 if TYPE_CHECKING:

@@ -180,6 +180,29 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         ),
     ] = True
 
+    scan_requeues_locked: Annotated[
+        bool,
+        Difference(
+            since="7.2",
+            model="huge_memory.scan_requeues_locked",
+            about="a huge page that the scan of a list_lru cannot lock goes back to the queue, flagged or not; before, only "
+            "a partly mapped one does",
+            source="the source of 7.2 has it; that of 6.12 and the conversion to list_lru as first posted, against 7.0, "
+            "do not; nobody has looked at 7.1",
+        ),
+    ] = True
+    scan_skips_frozen: Annotated[
+        bool,
+        Difference(
+            since="7.3",
+            model="huge_memory.scan_skips_frozen",
+            about="the scan of a list_lru leaves a huge page alone that has no references because they are frozen, or "
+            "because the last was dropped; before, it takes it off the queue and clears its flag",
+            source='"do not touch frozen folios in deferred_split_isolate()", which came with 7.3.4; missing in the '
+            "source of 7.2.13",
+        ),
+    ] = True
+
     @classmethod
     def of_version(cls, name: str, design: str) -> Release:
         """What kernels of a version ("6.14", or uname -r) do, with a design."""
