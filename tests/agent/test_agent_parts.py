@@ -9,10 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from thplab.agent import session
+from thplab.agent.cgroups import Hierarchy
+from thplab.agent.free_lists import hold_free_lists_still
 from thplab.agent.report import WorkDirectory
 from thplab.agent.tunables import Tunables, restore_from_journal
+from thplab.releases.release import Release
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.host import Host, Task
+from thplab.scenario.observation import Run
 from thplab.scenario.parts import Part
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.discard import Discard
@@ -111,3 +116,37 @@ def test_scenarios_pass_through_the_work_directory_unchanged(tmp_path: Path) -> 
     assert work.read(work.scenarios, list[Scenario]) == [scenario]
     assert work.read(work.facts, dict) is None
     assert [path.name for path in tmp_path.iterdir()] == ["scenarios.json"]
+
+
+def test_the_lists_of_the_cpus_are_short_until_the_agent_ends(tmp_path: Path) -> None:
+    """A kernel without one of the files keeps its way."""
+    (tmp_path / "percpu_pagelist_high_fraction").write_text("0\n", encoding="ascii")
+    tunables = Tunables()
+    hold_free_lists_still(tunables, tmp_path)
+    assert int((tmp_path / "percpu_pagelist_high_fraction").read_text(encoding="ascii")) > 100_000
+    assert not (tmp_path / "watermark_boost_factor").exists()
+    tunables.restore()
+    assert (tmp_path / "percpu_pagelist_high_fraction").read_text(encoding="ascii") == "0"
+
+
+def test_a_zoneinfo_that_cannot_be_read_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scenario goes on, and the model has the scenario's own nodes."""
+
+    def refuse(_nodes: int) -> None:
+        raise PermissionError(13, "Permission denied", "/proc/zoneinfo")
+
+    monkeypatch.setattr(session, "read_host_facts", refuse)
+    (tmp_path / "cgroup.controllers").write_text("memory\n", encoding="ascii")
+    run = Run(
+        scenario="s",
+        backend="kernel",
+        title="t",
+        observations=[],
+        release=Release.of_version("7.3", "list_lru"),
+    )
+    session.note_host(run, 1, Hierarchy(tmp_path), set())
+    assert run.host is None
+    (note,) = run.notes
+    assert "Permission denied: '/proc/zoneinfo'" in note

@@ -17,6 +17,7 @@ from types import FrameType
 
 import msgspec
 
+from thplab.agent.free_lists import hold_free_lists_still
 from thplab.agent.khugepaged import Parking
 from thplab.agent.probe import probe_release
 from thplab.agent.report import KernelFacts, WorkDirectory
@@ -68,6 +69,7 @@ def _run_batch(work: WorkDirectory, base: Path) -> None:
     tunables = Tunables(work.journal)
     parking = Parking(tunables)
     try:
+        hold_free_lists_still(tunables)
         parking.park()
         release = _probe(work, base)
         for index, scenario in enumerate(scenarios):

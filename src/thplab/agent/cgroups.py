@@ -7,6 +7,7 @@ import errno
 import time
 from pathlib import Path
 
+from thplab.mm.geometry import PAGE_SIZE
 from thplab.scenario.errors import InputError
 from thplab.scenario.tunables import CgroupSettings
 
@@ -33,6 +34,11 @@ class Hierarchy:
         self.has_memory = "memory" in controllers
         self._made: list[Path] = []
 
+    @property
+    def is_root(self) -> bool:
+        """Whether the base is the real root, so that the whole machine is the scenario's."""
+        return not (self.base / "cgroup.type").exists()
+
     def directory(self, path: str) -> Path:
         """The directory of a scenario's cgroup path."""
         return self.base / path.strip("/")
@@ -44,6 +50,14 @@ class Hierarchy:
     def exists(self, path: str) -> bool:
         """Whether the cgroup still exists."""
         return self.directory(path).is_dir()
+
+    def charged(self, path: str) -> int:
+        """The base pages that a cgroup is charged for (memory.current); 0 if the kernel does not say."""
+        try:
+            current = (self.directory(path) / "memory.current").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return 0
+        return int(current) // PAGE_SIZE
 
     def make(self, cgroups: dict[str, CgroupSettings]) -> None:
         """Make all cgroups, ancestors first, and set their limits.
@@ -95,7 +109,7 @@ class Hierarchy:
             OSError: the kernel refused; EBUSY: a cgroup that has children may hold no process.
         """
         directory = self.directory(path)
-        if directory == self.base and (self.base / "cgroup.type").exists():
+        if directory == self.base and not self.is_root:
             directory = self.base / _TASKS_OF_THE_BASE
             self._make_one(directory)
         (directory / "cgroup.procs").write_text(str(pid), encoding="ascii")

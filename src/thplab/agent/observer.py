@@ -13,7 +13,7 @@ from thplab.observe.node_meminfo import read_node_meminfo
 from thplab.observe.page_census import PageCensus
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
 from thplab.observe.vmstat import fold_per_cpu_counters, vmstat_events
-from thplab.observe.zoneinfo import read_node_spans
+from thplab.observe.zoneinfo import NodeSpans, read_node_spans
 from thplab.scenario.observation import (
     CgroupFigures,
     NodeFigures,
@@ -38,7 +38,7 @@ class Observer:
         self._nodes = nodes
         self._hierarchy = hierarchy
         self._cgroups = list(cgroups)
-        self._spans = read_node_spans()
+        self._spans, self._no_spans = _spans()
         self._shrinker = find_deferred_split_shrinker()
         self._missing: dict[str, str] = {}
         fold_per_cpu_counters()
@@ -130,8 +130,8 @@ class Observer:
         return memory or {}
 
     def _regions(self, tasks: Iterable[Task]) -> dict[str, RegionFigures]:
-        if self._spans.overlap():
-            self._missing["regions"] = "the zones of two nodes interleave"
+        if self._spans is None:
+            self._missing["regions"] = self._no_spans
             return {}
         census = PageCensus(self._spans, self._nodes)
         return {
@@ -140,6 +140,15 @@ class Observer:
             if task.alive()
             for name, region in task.regions.items()
         }
+
+
+def _spans() -> tuple[NodeSpans | None, str]:
+    """Which frames belong to which node, or why that is unknown."""
+    try:
+        spans = read_node_spans()
+    except (OSError, ValueError, LookupError) as error:
+        return None, f"the nodes of page frames are unknown: {error}"
+    return (None, "the zones of two nodes interleave") if spans.overlap() else (spans, "")
 
 
 def _change(

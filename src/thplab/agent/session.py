@@ -7,20 +7,25 @@ import contextlib
 import os
 from pathlib import Path
 
+import msgspec
+
 from thplab.agent.cgroups import Hierarchy
+from thplab.agent.free_lists import drop_caches
 from thplab.agent.kernel_world import KernelWorld
 from thplab.agent.kswapd import revive_kswapd
 from thplab.agent.observer import Observer
 from thplab.agent.task import Task
 from thplab.agent.tunables import THP, Tunables
 from thplab.observe.node_meminfo import cpus_of_node, online_nodes
+from thplab.observe.vmstat import fold_per_cpu_counters
+from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.release import Release
 from thplab.scenario.errors import InputError
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 from thplab.scenario.tunables import AWAKE, ThpSettings
 
-__all__ = ["run_scenario", "stay_on_first_node"]
+__all__ = ["note_host", "run_scenario", "stay_on_first_node"]
 
 _OUTLIVES_THE_TASKS = -999
 _SLEEP = "khugepaged/scan_sleep_millisecs"
@@ -70,10 +75,13 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
     try:
         run.notes.extend(_set_thp(scenario.host.thp, tunables))
         revive_kswapd(base, range(nodes))
+        if hierarchy.is_root:
+            drop_caches()
         _compact_memory()
         hierarchy.make(scenario.cgroups)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])
         _start_tasks(scenario, hierarchy, tasks)
+        note_host(run, nodes, hierarchy, {task.cgroup for task in scenario.tasks.values()})
         world = KernelWorld(tasks, hierarchy, tunables, observer)
         run.observations = world.observations
         for index, step in enumerate(scenario.steps):
@@ -95,6 +103,19 @@ def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task
         hierarchy.attach(declared.cgroup, task.pid)
         if declared.policy is not None:
             task.set_mempolicy(declared.policy)
+
+
+def note_host(run: Run, nodes: int, hierarchy: Hierarchy, populated: set[str]) -> None:
+    """Note what the nodes have, and the cgroups with tasks, or why that is unknown."""
+    fold_per_cpu_counters()
+    try:
+        host = read_host_facts(nodes)
+        charged = {path: hierarchy.charged(path) for path in sorted(populated - {"/"})}
+        run.host = msgspec.structs.replace(host, charged=charged if hierarchy.has_memory else {})
+    except (OSError, ValueError, LookupError) as error:
+        run.notes.append(
+            f"the model's nodes are those of the scenario, because those of the kernel are unknown: {error}"
+        )
 
 
 def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:

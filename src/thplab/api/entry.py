@@ -12,6 +12,7 @@ from thplab.api.results import Result, RunResult
 from thplab.api.runs import DEFAULT_RELEASES, model_beside, model_runs
 from thplab.designs import Design
 from thplab.releases.release import Release
+from thplab.scenario.host_facts import HostFacts, load_host_facts
 from thplab.scenario.library import find_scenario, library_files
 from thplab.scenario.loader import load
 from thplab.scenario.naming import meant, quoted
@@ -31,6 +32,7 @@ def compare(
     releases: str | Release | list[str | Release] | tuple[str | Release, ...] = (),
     designs: Design | list[Design] | tuple[Design, ...] = (),
     kernels: str | list[str] | tuple[str, ...] = (),
+    host_from: str | Path = "",
 ) -> Result:
     """Run a scenario as several releases, on several designs, on real kernels, and compare the runs.
 
@@ -39,12 +41,13 @@ def compare(
         releases: one or several, by name; by default 6.12 and 7.3. "all" stands for all that thplab knows.
         designs: for developers: names, "file.py:Class", or classes, instead of the releases' own.
         kernels: images to boot, or "debian:6.12".
+        host_from: a result as JSON: the model gets the nodes that the kernel in it had.
 
     Raises:
         InputError, ScenarioError, DesignError: the message says what would be right.
     """
     found = _scenario(scenario)
-    runs = model_runs(found, _several(releases), _several(designs))
+    runs = model_runs(found, _several(releases), _several(designs), facts=_facts(found, host_from))
     for image in _several(kernels):
         kernel = _on_kernel(found, image)
         runs.extend([*model_beside(found, kernel, runs), kernel])
@@ -56,14 +59,25 @@ def run(
     release: str | Release = "",
     design: Design = "",
     kernel: str = "",
+    host_from: str | Path = "",
 ) -> RunResult:
-    """Run a scenario once: as a release (by default the newest), on a design, or on a real kernel."""
+    """Run a scenario once: as a release (by default the newest), on a design, or on a real kernel.
+
+    With `host_from` the model gets the nodes that a kernel had, from a result as JSON.
+    """
     found = _scenario(scenario)
     if kernel:
         return RunResult(found, [_on_kernel(found, kernel)])
     releases = [release] if release else []
     designs = [design] if design else []
-    return RunResult(found, model_runs(found, releases, designs, DEFAULT_RELEASES[-1:]))
+    facts = _facts(found, host_from)
+    return RunResult(
+        found, model_runs(found, releases, designs, DEFAULT_RELEASES[-1:], facts=facts)
+    )
+
+
+def _facts(scenario: Scenario, host_from: str | Path) -> HostFacts | None:
+    return load_host_facts(host_from, scenario.name) if host_from else None
 
 
 def _several(given: _T | list[_T] | tuple[_T, ...]) -> list[_T]:

@@ -12,6 +12,7 @@ from thplab.backends import model
 from thplab.designs import Design
 from thplab.releases.named import NAMES, check_design, release_named
 from thplab.releases.release import Release
+from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -31,6 +32,7 @@ def model_runs(
     wanted: Sequence[Design] = (),
     default: Sequence[str] = DEFAULT_RELEASES,
     watched: Callable[[str], AbstractContextManager[Progress | None]] | None = None,
+    facts: HostFacts | None = None,
 ) -> list[Run]:
     """Run the scenario on the model, as each release and on each design.
 
@@ -40,6 +42,7 @@ def model_runs(
         wanted: designs that replace the releases' own; "all" stands for all that are installed.
         default: the releases if both are empty.
         watched: takes the title of a run, and returns the function that the run calls at each step.
+        facts: what the nodes of a kernel had, which the model then starts with.
 
     Raises:
         InputError: there is no such release or design, or the release cannot have the design.
@@ -62,16 +65,24 @@ def model_runs(
         parts = (release.name if release else "", designs.title(design))
         title = " ".join(part for part in parts if part)
         with watched(title) if watched is not None else nullcontext() as progress:
-            runs.append(model.run(scenario, design, release=release, progress=progress))
+            runs.append(
+                model.run(scenario, design, release=release, progress=progress, facts=facts)
+            )
     return runs
 
 
 def model_beside(scenario: Scenario, kernel: Run, runs: Sequence[Run]) -> list[Run]:
-    """The model of a kernel's own release, unless one of the runs is that already, or the design is unknown."""
+    """The model of a kernel's own release, with the nodes that the kernel had, unless one of the runs is that
+    already, or the design is unknown.
+    """
     known = kernel.release.design in designs.names()
-    if not known or any(run.release == kernel.release for run in runs if run.backend == "model"):
+    if not known or any(
+        run.release == kernel.release and run.host == kernel.host
+        for run in runs
+        if run.backend == "model"
+    ):
         return []
-    return [model.run(scenario, release=kernel.release)]
+    return [model.run(scenario, release=kernel.release, facts=kernel.host)]
 
 
 def _each_once(names: Sequence[_T], every: Sequence[str]) -> list[_T | str]:

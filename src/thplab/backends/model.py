@@ -11,12 +11,13 @@ from thplab import designs
 from thplab.backends.model_world import ModelWorld
 from thplab.cpu.errors import KernelBug
 from thplab.designs import Design
-from thplab.errors import DesignError, ThplabError
+from thplab.errors import DesignError, InputError, ThplabError
 from thplab.mm.deferred_split import DeferredSplitQueue
 from thplab.mm.machine import Machine
 from thplab.releases.named import as_release
 from thplab.releases.release import Release
 from thplab.scenario.host import Host
+from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -29,6 +30,7 @@ def run(
     *,
     release: Release | None = None,
     progress: Callable[[int, int], None] | None = None,
+    facts: HostFacts | None = None,
 ) -> Run:
     """Run a scenario on the model.
 
@@ -37,6 +39,7 @@ def run(
         design: a name of thplab.designs.names(), "file.py:Class", or a class; "": that of the release.
         release: the release that the model stands for; None: the newest.
         progress: called before each step with its index and the number of steps.
+        facts: what the nodes of a kernel had when this scenario began there; None: the scenario's own.
 
     Raises:
         ScenarioError: a step is impossible.
@@ -51,9 +54,10 @@ def run(
     result = Run(
         scenario=scenario.name,
         backend="model",
-        title=name if release is None else f"{release.name} {name}",
+        title=_title(name, release, facts),
         observations=[],
         release=stands_for,
+        host=facts,
     )
     machine: Machine | None = None
     # The model makes no garbage in cycles, and the search for it would take a fifth of the time.
@@ -61,7 +65,7 @@ def run(
     gc.disable()
     try:
         with _blaming(blamed):
-            machine = build_machine(scenario.host, queue, stands_for)
+            machine = build_machine(scenario.host, queue, stands_for, facts)
         with machine.entered():
             _run_steps(scenario, ModelWorld(machine, stands_for), result, blamed, progress)
     finally:
@@ -73,6 +77,11 @@ def run(
         text if times == 1 else f"{text} ({times} times)" for text, times in machine.log.items()
     )
     return result
+
+
+def _title(design: str, release: Release | None, facts: HostFacts | None) -> str:
+    title = design if release is None else f"{release.name} {design}"
+    return title if facts is None else f"{title}, its nodes"
 
 
 @contextmanager
@@ -103,6 +112,8 @@ def _run_steps(
         world.add_cgroup(path, settings)
     for name, task in scenario.tasks.items():
         world.add_task(name, task)
+    for path, nr_pages in (result.host.charged if result.host is not None else {}).items():
+        world.cgroup(path).memory.charge(nr_pages)
     for index, step in enumerate(scenario.steps):
         if progress is not None:
             progress(index, len(scenario.steps))
@@ -118,11 +129,33 @@ def _run_steps(
             result.outcomes.append(outcome)
 
 
-def build_machine(host: Host, design: type[DeferredSplitQueue], release: Release) -> Machine:
-    """The model of a host, before the first step."""
+def build_machine(
+    host: Host,
+    design: type[DeferredSplitQueue],
+    release: Release,
+    facts: HostFacts | None = None,
+) -> Machine:
+    """The model of a host, before the first step.
+
+    Raises:
+        InputError: the facts are those of a host with another number of nodes.
+    """
+    if facts is not None and len(facts.nodes) != len(host.nodes):
+        raise InputError(
+            f"the scenario has {len(host.nodes)} nodes, the facts are about {len(facts.nodes)}; "
+            "take them from a run of this scenario"
+        )
     distances = [list(row) for row in host.distances] if host.distances else None
     machine = Machine([int(size) for size in host.nodes], design, host.memcg, distances)
     release.apply(machine)
+    for nid, node in enumerate(facts.nodes if facts is not None else ()):
+        machine.pages.found(
+            nid,
+            node.managed,
+            node.free,
+            node.free - min(node.whole, node.free),
+            (node.left_at("min"), node.left_at("low"), node.balanced),
+        )
     world = ModelWorld(machine, release)
     for row, value in host.thp.items():
         if release.has(row.since):

@@ -9,19 +9,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from thplab.backends import model, vm
+from thplab.backends import vm
 from thplab.backends.errors import KernelRunError
 from thplab.backends.guest import memory_shortage
 from thplab.backends.kernel_image import kernel_title
 from thplab.cli.options import add_output_option, add_time_limit, note
 from thplab.cli.output import check_directory, check_writable, write_text
+from thplab.comparison.bounds import verify_beside
 from thplab.comparison.record import LINES, FuzzRecord, LibraryRecord, record_path, recorded
 from thplab.comparison.verify import (
     Verification,
     not_compared,
     not_verified,
     unknown_design,
-    verify,
 )
 from thplab.releases.release import Release
 from thplab.report.lists import print_findings
@@ -158,7 +158,7 @@ def _verify_run(scenario: Scenario, kernel: str, run: Run | ThplabError) -> Veri
     if unknown_design(run):
         return not_compared(scenario.name, kernel, unknown_design(run))
     try:
-        return verify(scenario, model.run(scenario, release=run.release), run)
+        return verify_beside(scenario, run)
     except InputError as error:
         return not_compared(scenario.name, kernel, str(error))
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from thplab.api.runs import DEFAULT_RELEASES
+from thplab.scenario.host_facts import HostFacts, load_host_facts
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 
@@ -23,6 +24,7 @@ __all__ = [
     "add_output_option",
     "add_scenario",
     "add_time_limit",
+    "host_facts",
     "kernel_runs",
     "note",
 ]
@@ -66,6 +68,16 @@ def add_model_options(parser: argparse.ArgumentParser, *, several: bool) -> None
         help="for developers: run on this design of the queue, a name or file.py:Class, instead of "
         f"the release's own{again}",
     )
+    parser.add_argument(
+        "--host-from",
+        metavar="RESULT.json",
+        help="give the model the nodes that a kernel had, as --format json wrote them down",
+    )
+
+
+def host_facts(scenario: Scenario, options: argparse.Namespace) -> HostFacts | None:
+    """What --host-from says; None without it."""
+    return load_host_facts(options.host_from, scenario.name) if options.host_from else None
 
 
 def add_kernel_options(parser: argparse.ArgumentParser, *, several: bool) -> None:

@@ -13,6 +13,7 @@ from thplab.cli.options import (
     add_model_options,
     add_output_option,
     add_scenario,
+    host_facts,
     kernel_runs,
 )
 from thplab.cli.output import check_writable, write_text
@@ -39,7 +40,13 @@ class Compare:
         """Run the scenario as each release and on each kernel, and show the runs side by side."""
         scenario = find_scenario(options.scenario)
         check_writable(options.output, options.svg)
-        runs = model_runs(scenario, options.releases, options.designs, watched=Watched)
+        runs = model_runs(
+            scenario,
+            options.releases,
+            options.designs,
+            watched=Watched,
+            facts=host_facts(scenario, options),
+        )
         for run in kernel_runs(scenario, options):
             runs.extend([*model_beside(scenario, run, runs), run])
         return _output(scenario, runs, options)
@@ -58,10 +65,11 @@ class RunOne:
     def execute(self, options: argparse.Namespace) -> int:
         """Run the scenario once and show what happened."""
         on_kernels = len(options.kernels) + bool(options.on)
-        on_model = bool(options.releases or options.designs)
+        on_model = bool(options.releases or options.designs or options.host_from)
         if on_kernels + on_model > 1 or max(len(options.releases), len(options.designs)) > 1:
             raise InputError(
-                "run takes a --release, a --design or both, or one --kernel, or --on host; "
+                "run takes a --release, a --design or both, with or without --host-from, or one --kernel, "
+                "or --on host; "
                 "`thplab compare` shows several side by side"
             )
         scenario = find_scenario(options.scenario)
@@ -70,7 +78,12 @@ class RunOne:
             runs = kernel_runs(scenario, options)
         else:
             runs = model_runs(
-                scenario, options.releases, options.designs, DEFAULT_RELEASES[-1:], Watched
+                scenario,
+                options.releases,
+                options.designs,
+                DEFAULT_RELEASES[-1:],
+                Watched,
+                host_facts(scenario, options),
             )
         return _output(scenario, runs, options)
 

@@ -9,10 +9,12 @@ from functools import cache
 import msgspec
 
 from thplab.comparison.rows import Row, side_by_side
+from thplab.comparison.settling import settles
 from thplab.comparison.tolerances import DETERMINISTIC, rule_for
 from thplab.releases.release import Release
 from thplab.scenario.claims import ClaimResult, evaluate
 from thplab.scenario.figures import FigurePath
+from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.observation import Run, StepOutcome
 from thplab.scenario.rules import Rule
 from thplab.scenario.schema import Scenario
@@ -28,6 +30,7 @@ class Column(msgspec.Struct, kw_only=True, frozen=True):
 
     sees_all: it should have every figure, because it is a Run of the model as a release that lacks no
         step and no counter of the scenario.
+    host: what its nodes had when the scenario began; None: those of the scenario.
     """
 
     title: str
@@ -39,6 +42,7 @@ class Column(msgspec.Struct, kw_only=True, frozen=True):
     warnings: tuple[str, ...]
     notes: tuple[str, ...] = ()
     sees_all: bool = False
+    host: HostFacts | None = None
 
 
 class Moment(msgspec.Struct, kw_only=True, frozen=True):
@@ -80,6 +84,7 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
             outcomes=tuple(run.outcomes),
             warnings=tuple(run.warnings),
             notes=tuple(run.notes),
+            host=run.host,
             sees_all=run.backend == "model" and not any(seen.missing for seen in run.observations),
         )
         for run in runs
@@ -100,7 +105,7 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
 def _rules(scenario: Scenario, runs: Sequence[Run]) -> Callable[[FigurePath], Rule]:
     if all(run.backend == "model" for run in runs):
         return lambda _: DETERMINISTIC
-    awake = bool(scenario.host.thp[AWAKE])
+    awake = bool(scenario.host.thp[AWAKE]) and not settles(scenario)
     processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
 
     @cache

@@ -13,7 +13,7 @@ from typing import Literal
 from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_SIZE
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
-from thplab.scenario.rules import COUNTED, OF_PROCESSES, Rule, Unit
+from thplab.scenario.rules import COUNTED, OF_PROCESSES, PROCESS, Rule, Unit
 
 __all__ = ["DETERMINISTIC", "Judgement", "judge", "rule_for"]
 
@@ -24,8 +24,6 @@ Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
 DETERMINISTIC = Rule("exact", "the model is deterministic")
 """The rule of every figure between Runs of the model."""
 
-_PROCESS = 2 << 20
-"""Bytes of a process beside the scenario's regions: those of its interpreter. The agent has them too."""
 _SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
 _UNSTATED = Rule("incomparable", "no rule is stated for this counter")
 _REBUILT = (
@@ -79,7 +77,7 @@ def rule_for(path: FigurePath, *, processes: int = 1, khugepaged_awake: bool = F
         return _UNSTATED
     rebuilt = _EIGHT_HUGE_PAGES[figure.unit] if khugepaged_awake and figure.rebuilt else 0
     if figure.rule is OF_PROCESSES:
-        tolerance = OF_PROCESSES.tolerance + (processes + 1) * _PROCESS + rebuilt
+        tolerance = OF_PROCESSES.tolerance + (processes + 1) * PROCESS + rebuilt
         return Rule("within", OF_PROCESSES.why, tolerance)
     return Rule("within", _REBUILT, rebuilt) if rebuilt else figure.rule
 

@@ -15,7 +15,9 @@ from thplab.comparison.rows import Row
 from thplab.comparison.tolerances import Judgement, judge
 from thplab.releases.release import Release
 from thplab.scenario.figures import FigurePath
+from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.observation import Run
+from thplab.scenario.rules import OF_FREE_MEMORY, Rule
 from thplab.scenario.schema import Scenario
 
 __all__ = [
@@ -61,6 +63,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
         warnings: the complaints of the model and of the kernel.
         failed_claims: the claims of the scenario that failed, with the column.
         not_compared: why model and kernel could not be compared; "" if they were.
+        host: what the kernel's nodes had, and the model's; None: unknown.
     """
 
     scenario: str
@@ -72,6 +75,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     notes: tuple[str, ...]
     linux: str = ""
     not_compared: str = ""
+    host: HostFacts | None = None
 
     @property
     def counts(self) -> Counter[Judgement]:
@@ -106,19 +110,23 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
         return bool(self.differences or self.warnings or self.failed_claims)
 
 
-def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
+def verify(
+    scenario: Scenario, model_run: Run, kernel_run: Run, bounds: Sequence[Run] = ()
+) -> Verification:
     """Compare the model's Run of a scenario with the kernel's.
 
     Args:
         scenario: what both ran.
         model_run: as the kernel's release, on the kernel's design.
         kernel_run: from a virtual machine or a host.
+        bounds: the model with as little and as much free memory as the kernel may have had
+            (:mod:`thplab.comparison.bounds`). Figures in which they differ have a range.
     """
-    comparison = compare(scenario, [model_run, kernel_run])
+    comparison = compare(scenario, [model_run, kernel_run, *bounds])
     claims = [
         f"{column.title}: at {result.claim.at}, {result.claim.value} is {result.actual}, "
         f"the claim is {result.expected}"
-        for column in comparison.columns
+        for column in comparison.columns[: _KERNEL + 1]
         for result in column.claims
         if result.verdict == "failed"
     ]
@@ -136,7 +144,16 @@ def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
         failed_claims=tuple(claims),
         notes=tuple(kernel_run.notes),
         linux=kernel_run.kernel,
+        host=kernel_run.host,
     )
+
+
+def _within_bounds(rule: Rule, kernel: int | None, modelled: Sequence[int | None]) -> bool:
+    """Whether the kernel's value lies in the range of the model's, give or take the rule's tolerance."""
+    seen = [value for value in modelled if value is not None]
+    if kernel is None or len(seen) < len(modelled) or min(seen) == max(seen):
+        return False
+    return min(seen) - rule.tolerance <= kernel <= max(seen) + rule.tolerance
 
 
 def unknown_design(kernel_run: Run) -> str:
@@ -172,16 +189,18 @@ def _complaints(warnings: Sequence[str], whose: str) -> list[str]:
 
 
 def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigure:
-    model, kernel = row.values
+    model, kernel, *bounds = row.values
     judgement = judge(row.rule, model, kernel)
     why, known = row.rule.why, None
     if judgement == "unseen":
         whose = [
             f"{name}: {reason}"
-            for name, reason in zip(("model", "kernel"), row.reasons, strict=True)
+            for name, reason in zip(("model", "kernel"), row.reasons, strict=False)
             if reason
         ]
         why = "; ".join(whose)
+    elif judgement == "different" and _within_bounds(row.rule, kernel, [model, *bounds]):
+        judgement, why = "within", OF_FREE_MEMORY
     elif judgement == "different":
         known = known_difference(scenario, run.release, row.path)
         if known is not None:

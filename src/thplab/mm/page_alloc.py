@@ -141,6 +141,17 @@ class PageAllocator:
             node.wmark_low = share + step
             node.wmark_high = share + 2 * step
 
+    def found(
+        self, nid: i64, managed: i64, free: i64, fragmented: i64, wmarks: tuple[i64, i64, i64]
+    ) -> None:
+        """Start with what a node of a real kernel had; `wmarks` are min, low and high. All in base pages."""
+        node = self.nodes[nid]
+        self.totalpages += managed - node.managed
+        node.managed = managed
+        node.free = free
+        node.fragmented = fragmented
+        node.wmark_min, node.wmark_low, node.wmark_high = wmarks
+
     def alloc_huge(self, order: i64, nid: i64, nodemask: list[int] | None, gfp: i64) -> i64:
         """alloc_pages() (include/linux/gfp.h): of one block of order > 0. Its node, or -1.
 

@@ -56,6 +56,7 @@ def _column(column: Column, scenario: Scenario) -> dict[str, Any]:
         "design": column.release.design,
         "release": column.release,
         "kernel": column.kernel,
+        "host": column.host,
         "claims": [_claim(result) for result in column.claims],
         "outcomes": [
             {

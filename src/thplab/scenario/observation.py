@@ -13,6 +13,7 @@ from typing import Annotated, get_type_hints
 import msgspec
 
 from thplab.releases.release import Release
+from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.rules import EXACT, KERNEL_OWN, OF_PROCESSES, Figure
 
 __all__ = [
@@ -219,6 +220,8 @@ class Run(msgspec.Struct, kw_only=True):
     """The kernel's version (uname -r); "" for the model."""
     notes: list[str] = []
     """How thplab ran it: which kernel, which emulation, which complaints are known and harmless."""
+    host: HostFacts | None = None
+    """What the kernel's nodes had when the scenario began; of the model: what it was told; None: unknown."""
 
     @property
     def design(self) -> str:

@@ -11,7 +11,17 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-__all__ = ["COUNTED", "EXACT", "KERNEL_OWN", "OF_PROCESSES", "Figure", "Rule", "Unit"]
+__all__ = [
+    "COUNTED",
+    "EXACT",
+    "KERNEL_OWN",
+    "OF_FREE_MEMORY",
+    "OF_PROCESSES",
+    "PROCESS",
+    "Figure",
+    "Rule",
+    "Unit",
+]
 
 Unit = Literal["bytes", "pages", "huge pages", "events"]
 
@@ -37,6 +47,13 @@ OF_PROCESSES = Rule(
     1 << 20,
 )
 """The tolerance is that of the statistics; tolerances.rule_for() adds that of the processes."""
+PROCESS = 2 << 20
+"""Bytes of a process beside the scenario's regions: those of its interpreter. The agent has them too."""
+OF_FREE_MEMORY = (
+    "the steps fill a node, so it depends on the few pages that the processes, page tables and lists of the "
+    "CPUs take: a range"
+)
+"""Why a figure has the range that the model gives with as little and as much free memory as the kernel may have."""
 
 
 class Figure(NamedTuple):

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The model with the nodes that a kernel had."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from thplab.api.entry import run
+from thplab.backends import model
+from thplab.comparison.comparison import compare
+from thplab.errors import InputError
+from thplab.observe.zoneinfo import read_host_facts
+from thplab.report.json_text import comparison_json
+from thplab.scenario.host_facts import HostFacts, load_host_facts
+from thplab.scenario.loader import loads
+from thplab.scenario.schema import Scenario
+
+PROC = Path(__file__).parents[1] / "data" / "host"
+FILL = """
+name = "fill"
+summary = "A task outgrows its node."
+host = { nodes = ["512M", "512M"] }
+cgroups = { "/job" = {} }
+tasks = { job = { cgroup = "/job" } }
+steps = [
+    { do = "map", task = "job", region = "heap", size = "600M", thp = "nohugepage" },
+    { do = "touch", task = "job", region = "heap" },
+    { do = "observe", label = "end" },
+]
+"""
+
+
+@pytest.fixture
+def scenario() -> Scenario:
+    """A task with more base pages than node 0 has."""
+    return loads(FILL)
+
+
+@pytest.fixture
+def facts() -> HostFacts:
+    """Those of a guest with two nodes of 512M."""
+    return read_host_facts(2, PROC)
+
+
+def test_a_node_gives_what_it_has_down_to_the_low_watermark(
+    scenario: Scenario, facts: HostFacts
+) -> None:
+    """Base pages spill to the next node at the low watermark."""
+    (seen,) = model.run(scenario, facts=facts).observations
+    first = seen.regions["job.heap"].nodes[0]
+    assert first.base == facts.nodes[0].free - facts.nodes[0].left_at("low")
+    assert seen.nodes[0].free == facts.nodes[0].left_at("low") * 4096
+
+
+def test_without_facts_the_nodes_are_those_of_the_scenario(scenario: Scenario) -> None:
+    (seen,) = model.run(scenario).observations
+    assert (seen.regions["job.heap"].nodes[0].base or 0) > 120000
+
+
+def test_facts_about_another_number_of_nodes_are_refused(
+    scenario: Scenario, facts: HostFacts
+) -> None:
+    other = msgspec.structs.replace(facts, nodes=facts.nodes[:1])
+    with pytest.raises(InputError, match="has 2 nodes, the facts are about 1"):
+        model.run(scenario, facts=other)
+
+
+def test_what_processes_are_charged_counts_against_the_limit(facts: HostFacts) -> None:
+    """Two huge pages fit below 4M, but only one beside 300 pages of the process."""
+    two = loads(
+        FILL.replace('"/job" = {}', '"/job" = { "memory.max" = "4M" }')
+        .replace("600M", "4M")
+        .replace(', thp = "nohugepage"', "")
+    )
+    charged = msgspec.structs.replace(facts, charged={"/job": 300})
+    made = [
+        model.run(two, facts=one).observations[-1].vmstat["thp_fault_alloc"]
+        for one in (facts, charged)
+    ]
+    assert made == [2, 1]
+
+
+def test_a_result_repeats_the_run_without_the_kernel(
+    scenario: Scenario, facts: HostFacts, tmp_path: Path
+) -> None:
+    first = model.run(scenario, facts=facts)
+    result = tmp_path / "result.json"
+    result.write_text(comparison_json(compare(scenario, [first])), encoding="utf-8")
+    assert load_host_facts(result) == facts
+    again = run(scenario, host_from=result)
+    assert again.run.observations == first.observations
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "this is no JSON"),
+        ("{}", "does not say what nodes a kernel had"),
+        ('{"columns": [{"host": null}]}', "does not say what nodes a kernel had"),
+        ('{"columns": [{"host": {"nodes": [3]}}]}', "the facts about the host are wrong"),
+    ],
+)
+def test_a_file_without_facts_is_refused(content: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=reason):
+        load_host_facts(path)
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        load_host_facts(tmp_path / "none.json")
