@@ -37,7 +37,8 @@ from thplab.scenario.library import find_scenario, library_files
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 from thplab.scenario.toml_writer import scenario_toml
-from thplab.sweep.fuzz import KIND, Finding, FuzzReport, fuzz
+from thplab.sweep.fuzz import Finding, FuzzReport, fuzz
+from thplab.sweep.series import ALL, DEFAULT, SERIES
 
 __all__ = ["Doctor", "Fuzz", "Verify"]
 
@@ -197,6 +198,14 @@ class Fuzz:
             help="the same seed writes the same scenarios",
         )
         parser.add_argument(
+            "--kind",
+            dest="kinds",
+            action="append",
+            metavar="KIND",
+            help=f"which scenarios: {', '.join(SERIES)}, or {ALL}; may be given several times, and then they "
+            f"take turns (default: {DEFAULT})",
+        )
+        parser.add_argument(
             "--findings",
             default=".",
             metavar="DIRECTORY",
@@ -218,10 +227,13 @@ class Fuzz:
             spent = time.monotonic() - begun
             note(f"{done} of {options.count} scenarios, {spent:.0f} s", only_if_watched=True)
 
-        report = fuzz(options.kernel, options.count, options.seed, progress, options.time_limit)
+        kinds = options.kinds or [DEFAULT]
+        report = fuzz(
+            options.kernel, options.count, options.seed, progress, options.time_limit, kinds
+        )
         for finding in report.findings:
             _keep(finding, directory)
-        series = _series(report, time.monotonic() - begun)
+        series = _series(report, ", ".join(kinds), time.monotonic() - begun)
         sys.stdout.write(series_text(report.kernel, series))
         if options.record:
             _record(Path(options.record), report.kernel, report.linux, report.release, series)
@@ -230,9 +242,9 @@ class Fuzz:
         return 2 if report.empty == report.count else 0
 
 
-def _series(report: FuzzReport, seconds: float) -> FuzzRecord:
+def _series(report: FuzzReport, kind: str, seconds: float) -> FuzzRecord:
     return FuzzRecord(
-        kind=KIND,
+        kind=kind,
         seed=report.seed,
         count=report.count,
         figures=report.figures,

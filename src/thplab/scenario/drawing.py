@@ -38,12 +38,23 @@ class Draw:
         random: the series; no secret depends on it.
         declared: what exists at this point.
         never_used: a cgroup that never has a task.
+        series: the name of the series; a step may be drawn differently in each.
+
+    Attributes:
+        apart: tasks that only the series itself lets act.
+        full: nodes that the series has filled; a policy does not bind to them, because a task that then
+            finds no memory is killed, or not, by what the kernel itself can free.
     """
 
-    def __init__(self, random: Random, declared: Declared, never_used: str) -> None:
+    def __init__(
+        self, random: Random, declared: Declared, never_used: str, series: str = "steps"
+    ) -> None:
         self.random = random
         self.declared = declared
         self.never_used = never_used
+        self.series = series
+        self.apart: set[str] = set()
+        self.full: set[int] = set()
         self._born = 0
 
     def chance(self, probability: float) -> bool:
@@ -61,13 +72,15 @@ class Draw:
 
     def task(self) -> str | None:
         """A living task, if there is one."""
-        return self.choice(list(self.declared.tasks)) if self.declared.tasks else None
+        tasks = [task for task in self.declared.tasks if task not in self.apart]
+        return self.choice(tasks) if tasks else None
 
     def region(self) -> tuple[str, str] | None:
         """A living task and one of its regions, if there is one."""
         regions = [
             (task, region)
             for task, living in self.declared.tasks.items()
+            if task not in self.apart
             for region in living.regions
         ]
         return self.choice(regions) if regions else None
@@ -104,7 +117,13 @@ class Draw:
         mode = self.choice(("bind", "bind", "preferred", "preferred", "interleave"))
         if mode == "interleave":
             return Policy(mode="interleave", nodes=tuple(range(len(self.declared.host.nodes))))
-        return Policy(mode="bind" if mode == "bind" else "preferred", nodes=(self.node(),))
+        node = self.node()
+        bound = mode == "bind" and node not in self.full
+        return Policy(mode="bind" if bound else "preferred", nodes=(node,))
+
+    def limit(self) -> Size:
+        """A limit that a few huge pages reach, and that is no multiple of their size."""
+        return Size((2 * self.random.randint(1, 16) + 1) << 20)
 
     def cgroup(self) -> str:
         """A cgroup below the root."""

@@ -36,11 +36,13 @@ class Step(
     """One thing that happens. `do` names it: the tag of its class.
 
     Class attributes:
-        weight: how often fuzz draws it, relative to the other steps.
+        weight: how often fuzz draws it, relative to the other steps, in the series "steps".
+        weights: the same for other series (:mod:`thplab.sweep.series`), where it is not `weight`.
         interfaces: what of the kernel's it may need that not every release has, with the release that brought it.
     """
 
     weight: ClassVar[int] = 1
+    weights: ClassVar[Mapping[str, int]] = MappingProxyType({})
     interfaces: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def needs(self) -> Iterable[str]:

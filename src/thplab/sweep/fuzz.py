@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from thplab.backends import model, vm
-from thplab.comparison.verify import Verification, unknown_design, verify
+from thplab.backends import vm
+from thplab.comparison.bounds import verify_beside
+from thplab.comparison.verify import Verification, unknown_design
 from thplab.errors import InputError, ThplabError
 from thplab.releases.release import Release
 from thplab.scenario.figures import FigurePath
@@ -18,6 +19,7 @@ from thplab.scenario.schema import Scenario
 from thplab.scenario.step import Step
 from thplab.sweep.random_scenarios import random_scenario
 from thplab.sweep.reduce import reduce_scenario
+from thplab.sweep.series import DEFAULT, chosen_series
 
 __all__ = ["Finding", "FuzzReport", "fuzz"]
 
@@ -25,8 +27,8 @@ _BATCH = 100
 """Scenarios that share a boot."""
 _FIRST_BATCH = 10
 """So many suffice to find out which steps the kernel does not offer."""
-KIND = "steps"
-"""The kind of scenarios that random_scenario() draws."""
+_MOST_REDUCED = 10
+"""Findings that are reduced, because each takes many boots; the rest stay as they were drawn."""
 
 
 class Finding(msgspec.Struct, kw_only=True):
@@ -71,6 +73,7 @@ def fuzz(
     seed: int,
     progress: Callable[[int], None],
     time_limit: float | None = None,
+    kinds: Sequence[str] = (DEFAULT,),
 ) -> FuzzReport:
     """Run random scenarios in batches, and reduce each that shows a difference.
 
@@ -83,19 +86,25 @@ def fuzz(
         seed: of the series; the same seed gives the same scenarios.
         progress: called with the number of completed scenarios.
         time_limit: see :func:`thplab.backends.vm.run_each`.
+        kinds: of scenarios, by turns; see :mod:`thplab.sweep.series`.
 
     Raises:
-        InputError: thplab cannot boot the kernel here, or there is no model of its design.
+        InputError: there is no such kind, thplab cannot boot the kernel here, or there is no model of its design.
     """
+    series = chosen_series(kinds)
     report = FuzzReport(kernel=kernel, seed=seed, count=count)
     try_all = functools.partial(_try_all, report=report, kernel=kernel, time_limit=time_limit)
     start = 0
     while start < count:
         numbers = range(start, min(start + (_BATCH if start else _FIRST_BATCH), count))
-        scenarios = [random_scenario(seed, number) for number in numbers]
+        scenarios = [
+            random_scenario(seed, number, series[number % len(series)]) for number in numbers
+        ]
         for number, outcome in zip(numbers, try_all(scenarios), strict=True):
             report.figures += outcome.agreed
-            if outcome.symptoms:
+            if outcome.symptoms and len(report.findings) >= _MOST_REDUCED:
+                report.findings.append(_as_drawn(number, outcome))
+            elif outcome.symptoms:
                 report.findings.append(_reduce(number, outcome, try_all))
             elif not outcome.agreed:
                 report.empty += 1
@@ -174,7 +183,10 @@ def _hold(scenario: Scenario, kernel_run: Run | ThplabError) -> _Outcome:
     problem = unknown_design(kernel_run)
     if problem:
         raise InputError(f"{kernel_run.title}: {problem}")
-    verification = verify(scenario, model.run(scenario, release=kernel_run.release), kernel_run)
+    try:
+        verification = verify_beside(scenario, kernel_run)
+    except InputError as refusal:
+        return _Outcome(scenario, 0, {"refused": f"the model refuses: {refusal}"})
     return _Outcome(scenario, verification.agreed, _symptoms(verification))
 
 
@@ -183,6 +195,11 @@ def _symptoms(verification: Verification) -> dict[FigurePath | str, str]:
     for one in verification.differences:
         symptoms.setdefault(one.figure, str(one))
     return symptoms
+
+
+def _as_drawn(number: int, outcome: _Outcome) -> Finding:
+    scenario = outcome.scenario
+    return Finding(number=number, original=scenario, smallest=scenario, lines=outcome.lines)
 
 
 def _reduce(

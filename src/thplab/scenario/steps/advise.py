@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Literal, Self
 
 from thplab.mm.geometry import FULL_MASK
@@ -23,6 +24,8 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
     """madvise(2): MADV_HUGEPAGE or MADV_NOHUGEPAGE of a whole region, MADV_COLLAPSE of whole huge pages."""
 
     advice: Literal["hugepage", "nohugepage", "collapse"]
+
+    weights = MappingProxyType({"nodes": 3, "khugepaged": 2})
 
     def check(self, declared: Declared) -> None:
         """MADV_HUGEPAGE and MADV_NOHUGEPAGE are for a whole region; collapse takes offset and length."""
@@ -53,10 +56,12 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Any region; never collapse, because the kernel looks for a free huge page on other nodes too."""
+        """Any region; MADV_COLLAPSE in each series but the oldest."""
         found = draw.region()
         if found is None:
             return None
+        if draw.series != "steps" and draw.chance(0.5):
+            return cls(task=found[0], region=found[1], advice="collapse")
         advice = draw.choice(("hugepage", "nohugepage"))
         return cls(
             task=found[0],

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Self
 
 from thplab.scenario.declared import Declared, DeclaredTask
@@ -19,6 +20,9 @@ class Fork(Step, tag="fork", frozen=True):
 
     task: str
     child: str
+
+    # At a limit the OOM killer would choose between two tasks with the same memory.
+    weights = MappingProxyType({"limits": 0})
 
     def check(self, declared: Declared) -> None:
         """A new name."""

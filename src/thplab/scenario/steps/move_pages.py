@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+from types import MappingProxyType
 from typing import Self
 
 from thplab.scenario.declared import Declared
@@ -18,6 +19,8 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
     """move_pages(2): the pages of the range go to `node`."""
 
     node: int
+
+    weights = MappingProxyType({"nodes": 5})
 
     def check(self, declared: Declared) -> None:
         """A node of the host."""
@@ -46,5 +49,11 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never: the steps do not decide whether the node has a free huge page."""
-        return None
+        """Any range in the series "nodes", rarely to a full node; elsewhere the scenarios are as old as the series."""
+        if draw.series != "nodes":
+            return None
+        fields = draw.range()
+        node = draw.node()
+        if fields is None or (node in draw.full and draw.chance(0.8)):
+            return None
+        return cls(**fields, node=node)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Self
 
 from thplab.scenario.declared import Declared
@@ -18,6 +19,9 @@ class MoveTask(Step, tag="move_task", frozen=True):
 
     task: str
     cgroup: str
+
+    # At a limit the OOM killer would choose between tasks by memory that is not the scenario's.
+    weights = MappingProxyType({"limits": 0})
 
     def check(self, declared: Declared) -> None:
         """A cgroup that can hold tasks."""

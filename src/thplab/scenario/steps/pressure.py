@@ -68,5 +68,5 @@ class Pressure(Step, tag="pressure", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never: how far reclaim gets differs from boot to boot."""
+        """Never: it takes the time of a whole node's faults; the library has it."""
         return None

@@ -28,6 +28,7 @@ class Reclaim(Step, tag="reclaim", frozen=True):
     cgroup: str | None = None
     node: int | None = None
 
+    weights = MappingProxyType({"limits": 4})
     interfaces = MappingProxyType({MEMORY_RECLAIM: "5.19", NODE_RECLAIM: "6.17"})
 
     def needs(self) -> tuple[str]:
@@ -76,5 +77,9 @@ class Reclaim(Step, tag="reclaim", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Only of a cgroup that never had memory: how much another one gives differs from boot to boot."""
+        """In the series "limits" of any cgroup, whose anonymous memory cannot be reclaimed without swap: so it
+        goes on to the last priority, and splits whatever is queued. Otherwise of one that never had memory.
+        """
+        if draw.series == "limits":
+            return cls(cgroup=draw.cgroup(), size=Size(draw.choice((1, 4, 32)) << 20))
         return cls(cgroup=draw.never_used, size=Size(1 << 20))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Self
 
 import msgspec
@@ -23,6 +24,8 @@ class Set(Step, tag="set", frozen=True):
     file: str
     value: bool | int | str
     cgroup: str | None = None
+
+    weights = MappingProxyType({"limits": 5, "nodes": 0})
 
     def __post_init__(self) -> None:
         """Decode the value as the file takes it; check() refuses an unknown file."""
@@ -84,7 +87,15 @@ class Set(Step, tag="set", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """A file whose row says what fuzz writes."""
+        """A file whose row says what fuzz writes; in the series "limits" a limit of a cgroup, or protection."""
+        if draw.series == "limits":
+            file = draw.choice(
+                ("memory.max", "memory.max", "memory.high", "memory.low", "memory.min")
+            )
+            return cls(file=file, value=draw.limit(), cgroup=draw.cgroup())
+        if draw.series == "khugepaged":
+            row = ThpSettings.rows["khugepaged/max_ptes_none"]
+            return cls(file=row.file, value=draw.choice(row.draws))
         of_cgroup = draw.chance(0.3)
         rows = (CgroupSettings if of_cgroup else ThpSettings).rows.values()
         row = draw.choice([row for row in rows if row.draws])

@@ -41,5 +41,5 @@ class Wait(Step, tag="wait", frozen=True):
 
     @classmethod
     def draw(cls, draw: Draw) -> Self | None:
-        """Never: khugepaged sleeps in a random scenario."""
+        """Never by itself: the series "khugepaged" has it wherever khugepaged may pass."""
         return None

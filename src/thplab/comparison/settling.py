@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Whether khugepaged, awake, is left so much time at a time that it has nothing more to do.
+
+How many passes a kernel makes depends on real time. But if each pass looks at all memory, and passes come
+either many in a second or none in hours, then the scenario alone decides what khugepaged has done when a
+wait ends: one pass more finds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from thplab.mm.geometry import PAGE_SIZE
+from thplab.scenario.schema import Scenario
+from thplab.scenario.steps.fork import Fork
+from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.set import Set
+from thplab.scenario.steps.wait import Wait
+
+__all__ = ["settles"]
+
+_PAGES = "khugepaged/pages_to_scan"
+_SLEEP = "khugepaged/scan_sleep_millisecs"
+_SHORT, _LONG = 100, 10_000_000
+"""Milliseconds: ten passes in each second that a step waits, or none in hours."""
+
+
+def settles(scenario: Scenario) -> bool:
+    """Whether that holds for each part of the scenario."""
+    copies = 1 + sum(isinstance(step, Fork) for step in scenario.steps)
+    mapped = sum(int(step.size) for step in scenario.steps if isinstance(step, Map)) // PAGE_SIZE
+    if min(_values(scenario, _PAGES)) < mapped * copies:
+        return False
+    return all(value <= _SHORT or value >= _LONG for value in _values(scenario, _SLEEP)) and (
+        _waits_before_each_other_step(scenario)
+    )
+
+
+def _values(scenario: Scenario, file: str) -> Iterable[int]:
+    """The values that a file has in the scenario."""
+    later = [step.value for step in scenario.steps if isinstance(step, Set) and step.file == file]
+    return [int(value) for value in (scenario.host.thp[file], *later)]
+
+
+def _waits_before_each_other_step(scenario: Scenario) -> bool:
+    """Whether no other step comes while passes may be under way: a write to the sleep starts one too."""
+    passing = short = int(scenario.host.thp[_SLEEP]) <= _SHORT
+    for step in scenario.steps:
+        if isinstance(step, Set) and step.file == _SLEEP:
+            passing = True
+            short = int(step.value) <= _SHORT
+        elif isinstance(step, Wait):
+            passing = passing and short
+        elif passing:
+            return False
+    return True
