@@ -20,6 +20,7 @@ WINDOW = """
     { do = "set", file = "khugepaged/scan_sleep_millisecs", value = 1000000000 },
     { do = "wait", seconds = 1 },
 """
+SHORT = WINDOW[: WINDOW.index("1 },") + 4]
 BEGIN = """
     { do = "map", task = "job", region = "heap", size = "16M" },
     { do = "touch", task = "job", region = "heap" },
@@ -34,8 +35,15 @@ END = '{ do = "observe", label = "end" },'
         (4095, 1_000_000_000, BEGIN + WINDOW + END, False),  # a pass leaves a page out
         (4096, 10_000, BEGIN + WINDOW + END, False),  # a pass may or may not fit into the steps
         (4096, 100, BEGIN + WINDOW + END, False),  # passes come between the steps
-        (4096, 1_000_000_000, WINDOW.rsplit("{", 1)[0] + BEGIN + END, False),
+        (
+            4096,
+            1_000_000_000,
+            WINDOW.rsplit("{", 1)[0] + BEGIN + END,
+            False,
+        ),  # the last pass may be late
         (4096, 1_000_000_000, BEGIN + END, True),
+        (4096, 1_000_000_000, BEGIN + SHORT + END, True),  # later passes find nothing
+        (4096, 1_000_000_000, SHORT + BEGIN + END, False),
     ],
 )
 def test_many_passes_at_a_time_or_none_settle(

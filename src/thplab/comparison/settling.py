@@ -14,6 +14,7 @@ from thplab.mm.geometry import PAGE_SIZE
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.fork import Fork
 from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.observe import Observe
 from thplab.scenario.steps.set import Set
 from thplab.scenario.steps.wait import Wait
 
@@ -43,14 +44,18 @@ def _values(scenario: Scenario, file: str) -> Iterable[int]:
 
 
 def _waits_before_each_other_step(scenario: Scenario) -> bool:
-    """Whether no other step comes while passes may be under way: a write to the sleep starts one too."""
+    """Whether no other step comes while passes may be under way: a write to the sleep starts one too.
+
+    An observation may come then, if a wait came before it, because later passes change nothing.
+    """
     passing = short = int(scenario.host.thp[_SLEEP]) <= _SHORT
+    waited = False
     for step in scenario.steps:
         if isinstance(step, Set) and step.file == _SLEEP:
-            passing = True
             short = int(step.value) <= _SHORT
+            passing, waited = True, False
         elif isinstance(step, Wait):
-            passing = passing and short
-        elif passing:
+            passing, waited = short, True
+        elif passing and not (waited and isinstance(step, Observe)):
             return False
     return True
