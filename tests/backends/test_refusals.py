@@ -10,7 +10,7 @@ import pytest
 
 from tests.backends.scenes import GIB, SHORT, victim_and_hog
 from thplab.backends import guest, host, vm
-from thplab.backends.debian_kernel import fetch_debian_kernel, newest_package
+from thplab.backends.debian_kernel import fetch_debian_kernel
 from thplab.backends.errors import KernelRunError
 from thplab.backends.kernel_image import find_kernel
 from thplab.backends.kvm import try_kvm
@@ -61,6 +61,32 @@ def test_a_file_that_is_no_kernel_is_refused(content: bytes, tmp_path: Path) -> 
         find_kernel(str(path))
 
 
+@pytest.mark.parametrize(
+    ("place", "magic", "architecture"),
+    [
+        (0x38, b"ARM\x64", "arm64"),
+        (0x38, b"RSC\x05", "RISC-V"),
+        (0x202, b"HdrS\x0c\x02", "32-bit x86"),
+    ],
+)
+def test_an_image_of_another_architecture_is_refused(
+    place: int, magic: bytes, architecture: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "Image"
+    path.write_bytes(bytes(place) + magic + bytes(4096))
+    with pytest.raises(InputError, match=rf"Image: it is a kernel for {architecture}; .* x86-64"):
+        find_kernel(str(path))
+
+
+def test_an_image_of_64_bits_says_so_in_its_header(tmp_path: Path) -> None:
+    path = tmp_path / "bzImage"
+    head = bytearray(8192)
+    head[0x202:0x208] = b"HdrS\x0c\x02"
+    head[0x236] = 1
+    path.write_bytes(head)
+    assert find_kernel(str(path)).name == "bzImage"
+
+
 def test_an_image_that_is_cut_off_is_refused(tmp_path: Path) -> None:
     """Its boot header tells how long it is: here, 5 sectors and 100 times 16 bytes."""
     path = tmp_path / "bzImage"
@@ -109,6 +135,20 @@ def test_kvm_that_gets_through_a_boot_is_used(tmp_path: Path) -> None:
     assert try_kvm(str(qemu), tmp_path / "kernel").works
 
 
+def test_a_kernel_that_cannot_mount_9p_is_told_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = image_like(tmp_path / "bzImage")
+    program(tmp_path, "qemu-system-x86_64", "exit 1")
+    panic = "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)"
+    program(tmp_path, "vng", f"echo '[ 1.0] {panic}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
+    with pytest.raises(KernelRunError, match=r"cannot mount this host's files.*CONFIG_9P_FS"):
+        vm.run(SHORT, str(kernel))
+
+
 def test_a_kernel_that_says_nothing_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,28 +162,6 @@ def test_a_kernel_that_says_nothing_is_not_waited_for(
     monkeypatch.setattr(guest, "_SILENCE_SECONDS", 0.5)
     with pytest.raises(KernelRunError, match="the kernel said nothing in its first"):
         vm.run(SHORT, str(kernel))
-
-
-def test_the_newest_plain_package_is_taken() -> None:
-    names = "\n".join(
-        f"linux-image-6.12.{rest}"
-        for rest in (
-            "9+deb12-amd64",
-            "117+deb12-amd64",
-            "117+deb12-rt-amd64",
-            "118+deb12-cloud-amd64",
-            "119+deb12-amd64-unsigned",
-            "99+deb12-amd64",
-        )
-    )
-    assert newest_package(names, "6.12") == "linux-image-6.12.117+deb12-amd64"
-
-
-def test_a_release_that_apt_does_not_know_is_refused() -> None:
-    with pytest.raises(InputError, match=r"apt knows no package linux-image-5\.1"):
-        newest_package("linux-image-6.12.117+deb12-amd64\n", "5.1")
-    with pytest.raises(InputError, match="a release has two numbers"):
-        fetch_debian_kernel("bookworm")
 
 
 def test_without_apt_the_missing_tool_is_named(no_programs: Path) -> None:

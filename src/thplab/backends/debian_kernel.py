@@ -1,92 +1,158 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Debian's own kernels: apt's tools download them, and thplab unpacks them into the user's cache."""
+"""Debian's own kernels: apt's tools download them, and thplab unpacks them into the user's cache.
+
+Up to 6.18 the package linux-image has everything. Since 6.19 linux-binary has the image and linux-modules
+the modules; linux-image is empty.
+"""
 
 from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from thplab.backends.guest import find_program
+from thplab.backends.apt import SUITES, Apt, cache_directory, require, run_tool
 from thplab.scenario.errors import InputError
 
-__all__ = ["fetch_debian_kernel", "newest_package"]
+__all__ = [
+    "cached_kernels",
+    "fetch_debian_kernel",
+    "has_modules",
+    "known_kernels",
+    "newest_kernel",
+]
 
 _RELEASE = re.compile(r"\d+\.\d+")
-_TOOLS = {
-    "apt-cache": "apt",
-    "apt-get": "apt",
-    "dpkg-deb": "dpkg",
-    "depmod": "kmod",
-    "busybox": "busybox-static",  # in the initramfs that loads the modules for 9p
-}
+_PACKAGE = re.compile(r"linux-(?:image|binary)-((\d+\.\d+)\.\d+(?:-\d+)?(?:\+deb\d+)?-amd64)")
+"""The plain signed kernel: no cloud, no real time."""
+_UNPACKED = "linux-image-"
+_IMAGES = ("boot/vmlinuz-*", "lib/modules/*/vmlinuz")
 
 
 def fetch_debian_kernel(release: str) -> Path:
-    """The image of Debian's kernel of a release, with its modules unpacked beside it.
+    """The image of Debian's kernel of a release, with its modules, if there are any, in the same tree.
+
+    Suites whose lists are here come first. If none of them has the release, and neither has the cache, apt
+    fetches the lists of the others.
 
     Args:
         release: "6.12".
 
     Returns:
-        boot/vmlinuz-... in a directory of the cache, which keeps it for the next time.
+        The image in a directory of the cache, which keeps it for the next time.
 
     Raises:
-        InputError: apt knows no such package, or a tool is missing or failed.
+        InputError: apt knows no such package or cannot get it, or a tool is missing or failed.
     """
     if not _RELEASE.fullmatch(release):
         raise InputError(f"debian:{release}: a release has two numbers, as in debian:6.12")
-    for name in _TOOLS:  # before anything is downloaded or booted
-        _tool(name)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "thplab" / "kernels"
-    try:
-        package = newest_package(
-            _run(["apt-cache", "pkgnames", f"linux-image-{release}."]), release
-        )
-    except InputError:
-        unpacked = sorted(cache.glob(f"linux-image-{release}.*/boot/vmlinuz-*"))
-        if unpacked:  # apt is missing or its lists are empty: what the cache has will do
-            return unpacked[-1]
-        raise
-    directory = cache / package
-    if not directory.is_dir():
-        _fetch(package, directory)
-    return _image_in(directory)
+    require("apt-cache", "apt-get", "dpkg-deb", "depmod", "busybox")
+    cached = cached_kernels().get(release)
+    problems: list[str] = []
+    for apt in _sources(fetch=cached is None, problems=problems):
+        names = apt.names("linux-")
+        kernel = newest_kernel(names, release)
+        if kernel is None:
+            continue
+        directory = _cache() / f"{_UNPACKED}{kernel}"
+        if not directory.is_dir():
+            try:
+                _unpack(apt, _packages(kernel, names), directory)
+            except InputError as error:
+                problems.append(f"{apt.name}: {error}")
+                continue
+        return _image_in(directory)
+    if cached is not None:  # what the cache has will do
+        return cached
+    told = f" ({'; '.join(problems)})" if problems else ""
+    raise InputError(
+        f"debian:{release}: none of this host's apt and {', '.join(SUITES)} has a kernel of that release"
+        f"{told}; `thplab kernels` lists those that there are"
+    )
 
 
-def newest_package(names: str, release: str) -> str:
-    """The newest package of the release that is the plain signed kernel.
-
-    Args:
-        names: package names, one a line.
-        release: "6.12".
-
-    Raises:
-        InputError: there is none.
-    """
-    pattern = re.compile(rf"linux-image-{re.escape(release)}\.\d+(?:-\d+)?(?:\+deb\d+)?-amd64")
-    found = [name for name in names.split() if pattern.fullmatch(name)]
-    if not found:
-        raise InputError(
-            f"apt knows no package linux-image-{release}...-amd64; add the suite that has it "
-            "(on Debian 12, bookworm-backports or -security) to apt's sources and run apt-get update"
-        )
-    return max(found, key=lambda name: [int(number) for number in re.findall(r"\d+", name)])
+def _sources(*, fetch: bool, problems: list[str]) -> Iterator[Apt]:
+    """The host's apt, then each suite; those whose lists are missing last, if they may be fetched."""
+    suites = [Apt(suite) for suite in SUITES]
+    yield Apt()
+    missing = [apt for apt in suites if not apt.fetched()]
+    yield from (apt for apt in suites if apt.fetched())
+    for apt in missing if fetch else ():
+        try:
+            apt.fetch()
+        except InputError as error:
+            problems.append(f"{apt.name}: {error}")
+        else:
+            yield apt
 
 
-def _fetch(package: str, directory: Path) -> None:
+def newest_kernel(names: Iterable[str], release: str) -> str | None:
+    """The newest kernel of a release, "6.12.117+deb12-amd64", among names of packages; None: there is none."""
+    found = {
+        match[1] for name in names if (match := _PACKAGE.fullmatch(name)) and match[2] == release
+    }
+    return max(found, key=_numbers, default=None)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", text)]
+
+
+def _packages(kernel: str, names: Iterable[str]) -> list[str]:
+    """The packages that a kernel consists of, as far as they are still there."""
+    parts = [f"linux-{part}-{kernel}" for part in ("binary", "modules")]
+    there = [name for name in parts if name in names]
+    return there if parts[0] in there else [f"linux-image-{kernel}"]
+
+
+def known_kernels() -> list[tuple[str, str, str]]:
+    """The newest kernel of each release that each list here has: (release, kernel, the list's name), by release."""
+    found = []
+    for apt in _sources(fetch=False, problems=[]):
+        names = apt.names("linux-")
+        releases = {match[2] for name in names if (match := _PACKAGE.fullmatch(name))}
+        for release in releases:
+            kernel = newest_kernel(names, release)
+            if kernel is not None:
+                found.append((release, kernel, apt.name))
+    return sorted(found, key=lambda one: (_numbers(one[0]), _numbers(one[1]), one[2]))
+
+
+def cached_kernels() -> dict[str, Path]:
+    """The newest image in the cache of each release."""
+    found: dict[str, Path] = {}
+    trees = _cache().glob(f"{_UNPACKED}*")
+    for tree in sorted(trees, key=lambda tree: _numbers(tree.name)):
+        match = _PACKAGE.fullmatch(tree.name)
+        images = _images(tree)
+        if match and images:
+            found[match[2]] = images[0]
+    return found
+
+
+def has_modules(image: Path) -> bool:
+    """Whether an image in the cache has its modules beside it: without them it cannot mount 9p."""
+    tree = next((parent for parent in image.parents if parent.name.startswith(_UNPACKED)), None)
+    return tree is None or any(tree.glob("lib/modules/*/kernel"))
+
+
+def _cache() -> Path:
+    return cache_directory() / "kernels"
+
+
+def _unpack(apt: Apt, packages: list[str], directory: Path) -> None:
     directory.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=directory.parent, prefix="fetch-") as name:
         draft = Path(name)
-        _run(["apt-get", "download", "-q", package], draft)
-        archives = list(draft.glob("*.deb"))
+        apt.download(packages, draft)
         tree = draft / "tree"
-        _run(["dpkg-deb", "--extract", str(archives[0]), str(tree)])
-        releases = list((tree / "lib" / "modules").iterdir())
-        _run(["depmod", "-a", "-b", str(tree), releases[0].name])
+        for archive in draft.glob("*.deb"):
+            run_tool(["dpkg-deb", "--extract", str(archive), str(tree)])
+        _join_module_folders(tree)
+        for release in (tree / "lib" / "modules").glob("*/kernel"):
+            run_tool(["depmod", "-a", "-b", str(tree), release.parent.name])
         _image_in(tree)
         try:
             tree.rename(directory)
@@ -95,34 +161,23 @@ def _fetch(package: str, directory: Path) -> None:
                 raise
 
 
-def _image_in(directory: Path) -> Path:
-    images = sorted(directory.glob("boot/vmlinuz-*"))
+def _join_module_folders(tree: Path) -> None:
+    """Have both lib/modules and usr/lib/modules: packages have one, and tools look for either."""
+    old, new = tree / "lib" / "modules", tree / "usr" / "lib" / "modules"
+    for there, missing in ((old, new), (new, old)):
+        if there.is_dir() and not missing.exists():
+            missing.parent.mkdir(parents=True, exist_ok=True)
+            missing.symlink_to(os.path.relpath(there, missing.parent))
+
+
+def _image_in(tree: Path) -> Path:
+    images = _images(tree)
     if not images:
-        shutil.rmtree(directory, ignore_errors=True)
-        raise InputError(f"there is no boot/vmlinuz in {directory.name}; it was removed, try again")
-    return images[-1]
-
-
-def _tool(name: str) -> str:
-    path = find_program(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if path is None:
         raise InputError(
-            f"{name} is not installed; install Debian's package {_TOOLS[name]}, "
-            "or give the kernel as an image file"
+            f"there is neither {' nor '.join(_IMAGES)} in {tree}; remove it, and try again"
         )
-    return path
+    return images[0]
 
 
-def _run(command: list[str], directory: Path | None = None) -> str:
-    try:
-        done = subprocess.run(
-            [_tool(command[0]), *command[1:]],
-            cwd=directory,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except subprocess.CalledProcessError as error:
-        last = (error.stderr or "").strip().splitlines()[-1:]
-        raise InputError(f"{' '.join(command[:2])}: {''.join(last) or error}") from error
-    return done.stdout
+def _images(tree: Path) -> list[Path]:
+    return sorted(path for pattern in _IMAGES for path in tree.glob(pattern))

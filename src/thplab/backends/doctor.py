@@ -14,6 +14,7 @@ from thplab.backends.guest import find_program
 from thplab.backends.host import cgroup_mount
 from thplab.backends.kernels_folder import kernels_folder, kernels_in_folder
 from thplab.backends.kvm import try_kvm
+from thplab.backends.virtiofsd import find_virtiofsd
 from thplab.observe.mthp import THP_DIRECTORY
 from thplab.observe.node_meminfo import online_nodes
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
@@ -21,7 +22,6 @@ from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no
 __all__ = ["Finding", "examine"]
 
 _QEMU = "qemu-system-x86_64"
-_VIRTIOFSD = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd", "/usr/lib/virtiofsd")
 _SYS = Path("/sys")
 
 
@@ -102,10 +102,11 @@ def _file() -> Finding:
 
 
 def _virtiofsd() -> Finding:
-    path = find_program("virtiofsd") or next((p for p in _VIRTIOFSD if Path(p).is_file()), None)
+    path = find_virtiofsd()
     if path is None:
-        return Finding("virtiofsd", "--kernel", "good", "not here, not needed: guests use 9p")
-    return Finding("virtiofsd", "--kernel", "good", f"{path}, not used: guests use 9p")
+        found = "not here; only kernels without 9p take it, and then thplab fetches Debian's"
+        return Finding("virtiofsd", "--kernel", "good", found)
+    return Finding("virtiofsd", "--kernel", "good", f"{path}, for kernels without 9p")
 
 
 def _kernels() -> Finding:

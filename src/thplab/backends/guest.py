@@ -88,6 +88,7 @@ class Guest:
         shortage = memory_shortage(host)
         if shortage:
             raise InputError(shortage)
+        self._virtiofsd = _virtiofsd_for(image) if image.lacks_9p else None
 
     def accelerator(self) -> tuple[str, str]:
         """How the guest will run, "kvm" or "tcg" (software emulation), and why not KVM."""
@@ -121,8 +122,11 @@ class Guest:
         accelerator, _reason = self.accelerator()
         private = work / ".vng"
         private.mkdir(exist_ok=True)
+        programs = [Path(self._vng).parent, os.environ.get("PATH", os.defpath)]
+        if self._virtiofsd is not None:
+            programs.insert(0, self._virtiofsd.parent)
         environment = os.environ | {
-            "PATH": f"{Path(self._vng).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+            "PATH": os.pathsep.join(map(str, programs)),
             "TMPDIR": str(private),  # so that vng's files vanish with the work directory
             "HOME": str(private),
         }
@@ -165,7 +169,8 @@ class Guest:
             for target, distance in enumerate(row):
                 if source != target:
                     line += ["--numa-distance", f"{source},{target}={distance}"]
-        line += ["--force-9p", "--verbose", "--disable-monitor"]
+        line += [] if self._virtiofsd is not None else ["--force-9p"]
+        line += ["--verbose", "--disable-monitor"]
         line += ["--rwdir", f"{GUEST_WORK}={work}"]
         line += ["--append", "panic=-1"]
         for option in (*_BOOT_OPTIONS[self.host.memcg], *self._boot_options):
@@ -173,6 +178,18 @@ class Guest:
         if accelerator == "tcg":
             line += ["--disable-kvm", "--qemu-opts=-cpu max -accel tcg,thread=single"]
         return [*line, "-e", shlex.join(command)]
+
+
+def _virtiofsd_for(image: KernelImage) -> Path:
+    from thplab.backends.virtiofsd import fetch_virtiofsd
+
+    try:
+        return fetch_virtiofsd()
+    except InputError as error:
+        raise InputError(
+            f"{image.name}: the package of its modules is no longer there, and without the module for 9p it "
+            f"boots only over virtiofs; {error}"
+        ) from error
 
 
 def _required(name: str, remedy: str) -> str:

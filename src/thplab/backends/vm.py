@@ -25,6 +25,7 @@ __all__ = ["TIME_LIMITS", "run", "run_each"]
 
 TIME_LIMITS = {"kvm": 60.0, "tcg": 240.0}
 """Seconds for a boot, or for one scenario, by accelerator; the seconds that a scenario waits are added."""
+_NO_ROOT = "Unable to mount root fs"
 _EARLY_FLAKE = "Oops: int3"
 """About one boot in a hundred under multi-threaded emulation dies so in sched_clock_cpu, before the first
 process. No scenario causes it."""
@@ -210,6 +211,11 @@ def _why(work: WorkDirectory, end: GuestEnd) -> str:
     if end.stopped:
         return end.stopped
     panic = panic_of(end.console)
+    if panic is not None and _NO_ROOT in panic:
+        return (
+            f"the kernel cannot mount this host's files: {panic}; it takes 9p over virtio built in "
+            "(CONFIG_9P_FS, CONFIG_NET_9P_VIRTIO), or its modules in lib/modules of the folder that has the image"
+        )
     if panic is not None:
         return f"the kernel panicked: {panic}"
     if work.facts.exists():
