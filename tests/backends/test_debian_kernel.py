@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from thplab.backends.debian_kernel import (
 )
 from thplab.backends.guest import Guest
 from thplab.backends.kernel_image import find_kernel
+from thplab.cli import main
 from thplab.scenario.errors import InputError
 
 HOST = "linux-image-6.12.9+deb12-amd64 linux-image-6.12.117+deb12-amd64 linux-image-6.1.0-56-amd64"
@@ -175,8 +177,12 @@ def test_a_suite_that_apt_cannot_reach_is_told_and_the_cache_will_do(root: Path)
     assert fetch_debian_kernel("7.3") == image, "the newer one cannot be downloaded"
     with pytest.raises(InputError) as caught:
         fetch_debian_kernel("6.18")
-    assert "trixie-backports: apt-get: E: 404 not found" in str(caught.value)
-    assert "sid: apt-get: E: cannot reach it" in str(caught.value)
+    text = str(caught.value)
+    assert text.startswith(
+        "debian:6.18: no kernel of that release in this host's apt; apt could not"
+    )
+    assert "from trixie-backports, trixie, " in text
+    assert "sid: apt-get: E: 404 not found" in text
     assert list((root / "cache/thplab/kernels").glob("fetch-*")) == []
 
 
@@ -204,15 +210,16 @@ def test_without_a_mirror_of_debian_the_remedy_is_told(
 
 
 def test_what_there_is_can_be_listed(root: Path) -> None:
-    assert {release for release, _, _ in known_kernels()} == {"6.1", "6.12"}
+    (root / "trixie-backports").write_text(f"{BACKPORTS} {HOST.replace('117', '118')}")
+    assert set(known_kernels()) == {"6.1", "6.12"}
     fetch_debian_kernel("7.3")
-    assert known_kernels() == [
-        ("6.1", "6.1.0-56-amd64", "this host's apt"),
-        ("6.12", "6.12.117+deb12-amd64", "this host's apt"),
-        ("6.18", "6.18.15+deb13-amd64", "trixie-backports"),
-        ("7.1", "7.1.13+deb13-amd64", "trixie-backports"),
-        ("7.3", "7.3.4+deb13-amd64", "trixie-backports"),
-    ]
+    assert known_kernels() == {
+        "6.1": ("6.1.0-56-amd64", "this host's apt"),
+        "6.12": ("6.12.117+deb12-amd64", "this host's apt"),
+        "6.18": ("6.18.15+deb13-amd64", "trixie-backports"),
+        "7.1": ("7.1.13+deb13-amd64", "trixie-backports"),
+        "7.3": ("7.3.4+deb13-amd64", "trixie-backports"),
+    }
     assert list(cached_kernels()) == ["7.3"]
     del root
 
@@ -302,6 +309,74 @@ def test_the_newest_plain_kernel_is_taken() -> None:
     assert newest_kernel(names, "6.1") is None
 
 
+def test_a_release_that_no_suite_has_is_refused(root: Path) -> None:
+    del root
+    with pytest.raises(
+        InputError, match=r"debian:5\.1: no kernel of that release in .*, sid; `thplab"
+    ):
+        fetch_debian_kernel("5.1")
+
+
 def test_a_name_that_is_no_release_is_refused() -> None:
     with pytest.raises(InputError, match="a release has two numbers"):
         fetch_debian_kernel("bookworm")
+
+
+def version_text(path: Path, linux: str) -> None:
+    """A file with the boot header of a kernel image, whose version is this one."""
+    head = bytearray(0x400)
+    head[0x202:0x206] = b"HdrS"
+    head[0x20E:0x210] = (0x100).to_bytes(2, "little")
+    head[0x300:] = f"{linux} (somebody@somewhere) #1 SMP".encode().ljust(0x100, b"\0")
+    path.write_bytes(head)
+
+
+def test_the_verb_lists_images_the_cache_and_what_apt_has(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("THPLAB_KERNELS", str(root))
+    version_text(root / "bzImage-mine", "7.3.4-mine")
+    fetch_debian_kernel("7.1")
+    assert main(["kernels", "--format", "json"]) == 0
+    captured = capsys.readouterr()
+    assert "not looked at: trixie, bookworm-backports" in captured.err
+    found = json.loads(captured.out)
+    assert found["format"] == "thplab kernels"
+    assert [
+        (one["kernel"], one["linux"], one["state"], one["over"]) for one in found["kernels"]
+    ] == [
+        (str(root / "bzImage-mine"), "7.3.4-mine", "image", ""),
+        ("debian:6.1", "6.1.0-56-amd64", "apt", ""),
+        ("debian:6.12", "6.12.117+deb12-amd64", "apt", ""),
+        ("debian:6.18", "6.18.15+deb13-amd64", "apt", ""),
+        ("debian:7.1", "", "cached", "virtiofs"),
+        ("debian:7.1", "7.1.13+deb13-amd64", "apt", ""),
+        ("debian:7.3", "7.3.4+deb13-amd64", "apt", ""),
+    ]
+    assert main(["kernels", "--fetch"]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "debian:7.4" in captured.out
+    (line,) = [line for line in captured.out.splitlines() if "in the cache" in line]
+    assert line.startswith("debian:7.1 ")
+
+
+def test_a_suite_that_cannot_be_reached_does_not_keep_the_verb_from_listing_the_rest(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "down").touch()
+    assert main(["kernels", "--fetch"]) == 2
+    captured = capsys.readouterr()
+    assert "debian:6.12" in captured.out
+    assert "sid: apt-get: E: cannot reach it\n" in captured.err
+
+
+def test_without_apt_the_verb_lists_what_is_here(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fetch_debian_kernel("6.12")
+    (root / "bin/apt-cache").write_text("#!/bin/sh\necho 'E: broken' >&2; exit 100\n")
+    assert main(["kernels"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("debian:") == 1
+    assert "apt-cache: E: broken" in captured.err

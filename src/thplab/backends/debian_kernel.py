@@ -50,7 +50,7 @@ def fetch_debian_kernel(release: str) -> Path:
         raise InputError(f"debian:{release}: a release has two numbers, as in debian:6.12")
     require("apt-cache", "apt-get", "dpkg-deb", "depmod", "busybox")
     cached = cached_kernels().get(release)
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     for apt in _sources(fetch=cached is None, problems=problems):
         names = apt.names("linux-")
         kernel = newest_kernel(names, release)
@@ -61,19 +61,21 @@ def fetch_debian_kernel(release: str) -> Path:
             try:
                 _unpack(apt, _packages(kernel, names), directory)
             except InputError as error:
-                problems.append(f"{apt.name}: {error}")
+                problems[apt.name] = str(error)
                 continue
         return _image_in(directory)
     if cached is not None:  # what the cache has will do
         return cached
-    told = f" ({'; '.join(problems)})" if problems else ""
-    raise InputError(
-        f"debian:{release}: none of this host's apt and {', '.join(SUITES)} has a kernel of that release"
-        f"{told}; `thplab kernels` lists those that there are"
-    )
+    looked = [name for name in ("this host's apt", *SUITES) if name not in problems]
+    told = f"no kernel of that release in {', '.join(looked)}" if looked else ""
+    if problems:
+        failed = f"apt could not get it or its list from {', '.join(problems)}"
+        first = next(iter(problems.values()))
+        told = "; ".join(text for text in (told, f"{failed}: {first}") if text)
+    raise InputError(f"debian:{release}: {told}; `thplab kernels` lists those that there are")
 
 
-def _sources(*, fetch: bool, problems: list[str]) -> Iterator[Apt]:
+def _sources(*, fetch: bool, problems: dict[str, str]) -> Iterator[Apt]:
     """The host's apt, then each suite; those whose lists are missing last, if they may be fetched."""
     suites = [Apt(suite) for suite in SUITES]
     yield Apt()
@@ -83,7 +85,7 @@ def _sources(*, fetch: bool, problems: list[str]) -> Iterator[Apt]:
         try:
             apt.fetch()
         except InputError as error:
-            problems.append(f"{apt.name}: {error}")
+            problems[apt.name] = str(error)
         else:
             yield apt
 
@@ -107,17 +109,16 @@ def _packages(kernel: str, names: Iterable[str]) -> list[str]:
     return there if parts[0] in there else [f"linux-image-{kernel}"]
 
 
-def known_kernels() -> list[tuple[str, str, str]]:
-    """The newest kernel of each release that each list here has: (release, kernel, the list's name), by release."""
-    found = []
-    for apt in _sources(fetch=False, problems=[]):
+def known_kernels() -> dict[str, tuple[str, str]]:
+    """For each release that a list here has, the kernel that would be downloaded, and the name of the list."""
+    found: dict[str, tuple[str, str]] = {}
+    for apt in _sources(fetch=False, problems={}):
         names = apt.names("linux-")
-        releases = {match[2] for name in names if (match := _PACKAGE.fullmatch(name))}
-        for release in releases:
+        for release in {match[2] for name in names if (match := _PACKAGE.fullmatch(name))}:
             kernel = newest_kernel(names, release)
             if kernel is not None:
-                found.append((release, kernel, apt.name))
-    return sorted(found, key=lambda one: (_numbers(one[0]), _numbers(one[1]), one[2]))
+                found.setdefault(release, (kernel, apt.name))
+    return found
 
 
 def cached_kernels() -> dict[str, Path]:

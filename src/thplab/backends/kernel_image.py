@@ -8,13 +8,14 @@ from pathlib import Path
 
 from thplab.scenario.errors import InputError
 
-__all__ = ["KernelImage", "find_kernel", "kernel_title"]
+__all__ = ["KernelImage", "find_kernel", "kernel_title", "linux_of"]
 
 _SETUP_SECTORS = 0x1F1
 _SYSTEM_SIZE = 0x1F4
 _MAGIC_OFFSET = 0x202
 _MAGIC = b"HdrS"
 _VERSION = 0x206
+_VERSION_TEXT = 0x20E
 _XLOADFLAGS = 0x236
 _HEADER = 0x238
 """Offsets from Documentation/arch/x86/boot.rst; sizes are in sectors of 512 bytes and units of 16 bytes."""
@@ -86,6 +87,21 @@ def find_kernel(kernel: str) -> KernelImage:
             f"kernel image {kernel}: it is cut off: {size} bytes of at least {wanted}; copy it again"
         )
     return KernelImage(path.resolve(), kernel_title(kernel))
+
+
+def linux_of(path: Path) -> str:
+    """The uname -r of an image, which its boot header points at; "" if it does not."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+            offset = int.from_bytes(header[_VERSION_TEXT:][:2], "little")
+            if header[_MAGIC_OFFSET:][: len(_MAGIC)] != _MAGIC or not offset:
+                return ""
+            file.seek(0x200 + offset)
+            text = file.read(256)
+    except OSError:
+        return ""
+    return text.partition(b"\0")[0].decode("ascii", "replace").partition(" ")[0]
 
 
 def _foreign(header: bytes) -> str:

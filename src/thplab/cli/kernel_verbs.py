@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The verbs about real kernels: verify, fuzz, doctor."""
+"""The verbs about real kernels: verify, fuzz, kernels, doctor."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from thplab.backends import vm
 from thplab.backends.errors import KernelRunError
@@ -24,7 +26,7 @@ from thplab.comparison.verify import (
     unknown_design,
 )
 from thplab.releases.release import Release
-from thplab.report.lists import print_findings
+from thplab.report.lists import print_findings, print_kernels
 from thplab.report.verification import (
     finding_text,
     series_text,
@@ -40,7 +42,7 @@ from thplab.scenario.toml_writer import scenario_toml
 from thplab.sweep.fuzz import Finding, FuzzReport, fuzz
 from thplab.sweep.series import ALL, DEFAULT, SERIES
 
-__all__ = ["Doctor", "Fuzz", "Verify"]
+__all__ = ["Doctor", "Fuzz", "Kernels", "Verify"]
 
 
 class Verify:
@@ -270,6 +272,44 @@ def _add_record_option(parser: argparse.ArgumentParser) -> None:
         metavar="DIRECTORY",
         help="also write the result to DIRECTORY/KERNEL.json, from which pages are made (docs/verified)",
     )
+
+
+class Kernels:
+    """`thplab kernels`: the kernels that `--kernel` can name here."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the verb's options."""
+        parser.add_argument(
+            "--fetch",
+            action="store_true",
+            help="first have apt fetch the lists of Debian's suites (about 40M)",
+        )
+        parser.add_argument("--format", choices=("table", "json"), default="table")
+        add_output_option(parser)
+
+    def execute(self, options: argparse.Namespace) -> int:
+        """List them. Status 2 if a list that was to be fetched, or apt, could not be reached."""
+        from thplab.backends.kernel_list import fetch_lists, list_kernels
+
+        if options.output is not None and options.format != "json":
+            raise InputError("-o takes --format json, because a table is for the terminal")
+        check_writable(options.output)
+        problems = fetch_lists() if options.fetch else []
+        found = list_kernels()
+        found.problems.extend(problems)
+        if options.format == "json":
+            text = msgspec.json.format(msgspec.json.encode(found)).decode()
+            write_text(options.output, f"{text}\n")
+        else:
+            print_kernels(found.kernels)
+        for problem in found.problems:
+            note(problem)
+        if found.not_fetched:
+            note(
+                f"not looked at: {', '.join(found.not_fetched)}, whose lists are not here; "
+                "`thplab kernels --fetch` fetches them"
+            )
+        return 2 if problems else 0
 
 
 class Doctor:

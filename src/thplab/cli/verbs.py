@@ -47,6 +47,7 @@ VERBS = (
         "Findings",
     ),
     Verb("fuzz", "compare the model with a kernel on random scenarios", "kernel_verbs", "Fuzz"),
+    Verb("kernels", "list the kernels that --kernel can name here", "kernel_verbs", "Kernels"),
     Verb(
         "releases", "list the releases of Linux that the model knows", "scenario_verbs", "Releases"
     ),

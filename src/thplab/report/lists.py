@@ -12,6 +12,7 @@ from rich.text import Text
 
 from thplab import designs
 from thplab.backends.doctor import Finding
+from thplab.backends.kernel_list import ListedKernel
 from thplab.kernel_version import version_of
 from thplab.mm.vmstat import counters
 from thplab.releases.named import NAMES, release_named
@@ -21,7 +22,7 @@ from thplab.scenario.schema import Scenario
 from thplab.scenario.steps import STEPS
 from thplab.scenario.tunables import CGROUP_FILES, THP_FILES
 
-__all__ = ["print_findings", "print_library", "print_releases", "release_rows"]
+__all__ = ["print_findings", "print_kernels", "print_library", "print_releases", "release_rows"]
 
 PLAIN_WIDTH = 160
 
@@ -45,6 +46,21 @@ def print_findings(findings: Iterable[Finding]) -> None:
     table = Table("thing", "for", "state", "found", "remedy", box=None, pad_edge=False)
     for finding in findings:
         table.add_row(finding.thing, finding.use, finding.state, finding.found, finding.remedy)
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    Console(width=width, highlight=False, markup=False).print(table)
+
+
+def print_kernels(kernels: Iterable[ListedKernel]) -> None:
+    """The kernels that `--kernel` can name, a line each."""
+    words = {"image": "image", "cached": "in the cache", "apt": "apt has it"}
+    table = Table("--kernel", "uname -r", "state", "where", box=None, pad_edge=False)
+    for one in kernels:
+        where = (
+            f"{one.where} (its modules are gone: over virtiofs)"
+            if one.over == "virtiofs"
+            else one.where
+        )
+        table.add_row(one.kernel, one.linux or "?", words[one.state], where)
     width = None if sys.stdout.isatty() else PLAIN_WIDTH
     Console(width=width, highlight=False, markup=False).print(table)
 
