@@ -92,11 +92,12 @@ def _tunable(row: Tunable, whose: str) -> str:
 
 
 def figure_table() -> str:
-    """The figures of nodes, cgroups and regions."""
+    """The figures of nodes, cgroups, regions and khugepaged."""
     examples = {
         "nodes": "nodes[0]",
         "cgroups": "cgroups./job[0]",
         "regions": "regions.worker.heap[1]",
+        "khugepaged": "khugepaged",
     }
     rows = []
     for section, figures in FIGURES.items():

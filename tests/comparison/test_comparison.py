@@ -66,6 +66,7 @@ def test_every_figure_of_the_observation_is_a_row(old_and_new: Comparison) -> No
         + cgroups * nodes * len(FIGURES["cgroups"])
         + regions * (nodes * 3 + 3)
         + counters
+        + len(FIGURES["khugepaged"])
     )
     assert len({row.path for row in rows}) == len(rows)
 

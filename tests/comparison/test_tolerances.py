@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thplab.comparison.tolerances import judge, rule_for
+from thplab.comparison.tolerances import Passes, judge, rule_for
 from thplab.mm.vmstat import counters
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
@@ -18,10 +18,12 @@ WITHIN = Rule("within", "", 8)
 INCOMPARABLE = Rule("incomparable", "")
 
 
-def rule_of(section: str, name: str, *, processes: int = 1, khugepaged_awake: bool = False) -> Rule:
+def rule_of(
+    section: str, name: str, *, processes: int = 1, khugepaged: Passes | None = None
+) -> Rule:
     """The rule of a figure, wherever it is."""
     path = FigurePath(section, "", None, name)
-    return rule_for(path, processes=processes, khugepaged_awake=khugepaged_awake)
+    return rule_for(path, processes=processes, khugepaged=khugepaged)
 
 
 @pytest.mark.parametrize(
@@ -64,14 +66,30 @@ def test_each_task_is_a_process_with_some_memory_of_its_own() -> None:
     assert rule_of("cgroups", "huge", processes=5).kind == "exact"
 
 
-def test_khugepaged_awake_moves_what_it_rebuilds_and_nothing_else() -> None:
-    assert rule_of("regions", "huge", khugepaged_awake=True) == rule_of(
-        "regions", "split", khugepaged_awake=True
+def test_khugepaged_awake_moves_what_it_made_more_and_nothing_else() -> None:
+    passes = Passes(possible=32, made=8)
+    assert rule_of("regions", "huge", khugepaged=passes) == rule_of(
+        "regions", "split", khugepaged=passes
     )
-    assert rule_of("regions", "huge", khugepaged_awake=True).tolerance == 8
-    assert rule_of("vmstat", "thp_split_page", khugepaged_awake=True).kind == "exact"
-    assert rule_of("cgroups", "anon", khugepaged_awake=True).tolerance == (5 + 16) << 20
-    assert rule_of("regions", "zero", khugepaged_awake=True).tolerance == 8 * 512
+    assert rule_of("regions", "huge", khugepaged=passes).tolerance == 8
+    assert rule_of("vmstat", "thp_split_page", khugepaged=passes).kind == "exact"
+    assert rule_of("cgroups", "anon", khugepaged=passes).tolerance == (5 + 16) << 20
+    assert rule_of("regions", "zero", khugepaged=passes).tolerance == 8 * 512
+    assert rule_of("vmstat", "thp_collapse_alloc", khugepaged=passes).tolerance == 8
+    assert rule_of("mthp", "nr_anon", khugepaged=passes).tolerance == 8
+
+
+def test_khugepaged_awake_that_made_as_many_leaves_every_figure_exact() -> None:
+    passes = Passes(possible=32, made=0)
+    for section, name in (("regions", "huge"), ("mthp", "nr_anon"), ("vmstat", "thp_split_page")):
+        assert rule_of(section, name, khugepaged=passes).kind == "exact"
+
+
+def test_the_counters_of_khugepaged_are_exact_while_it_sleeps() -> None:
+    passes = Passes(possible=32, made=8)
+    assert rule_of("khugepaged", "pages_collapsed").kind == "exact"
+    assert rule_of("khugepaged", "pages_collapsed", khugepaged=passes).tolerance == 32
+    assert rule_of("khugepaged", "full_scans", khugepaged=passes).kind == "incomparable"
 
 
 @pytest.mark.parametrize(

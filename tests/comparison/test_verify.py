@@ -13,7 +13,7 @@ from thplab.comparison.verify import Verification, verify
 from thplab.releases.release import Release
 from thplab.scenario.library import library_dir
 from thplab.scenario.loader import load
-from thplab.scenario.observation import Run
+from thplab.scenario.observation import Run, StepOutcome
 from thplab.scenario.schema import Scenario
 
 
@@ -112,6 +112,44 @@ def test_a_warning_of_either_side_fails(
     verification = verify(scenario, model_run, kernel_run)
     assert verification.failed
     assert verification.warnings == (f"{side}: BUG: Bad page state",)
+
+
+def test_a_step_that_only_one_side_refuses_is_a_difference(
+    scenario: Scenario, model_run: Run, kernel_run: Run
+) -> None:
+    for run, text in ((model_run, "refused: EINVAL"), (kernel_run, "refused: EINVAL")):
+        run.outcomes.append(StepOutcome(step=2, do="touch", text=text))
+    assert not verify(scenario, model_run, kernel_run).failed
+    kernel_run.outcomes[-1].text = "refused: EBUSY"
+    kernel_run.outcomes.append(StepOutcome(step=3, do="touch", text="refused: ENOMEM"))
+    verification = verify(scenario, model_run, kernel_run)
+    assert verification.failed
+    assert verification.refusals == (
+        "step 3 (touch): model refused: EINVAL, kernel refused: EBUSY",
+        "step 4 (touch): model not refused, kernel refused: ENOMEM",
+    )
+
+
+def test_khugepaged_may_make_more_in_the_time_that_a_kernel_takes() -> None:
+    """A pass of 8 huge pages for each ten seconds more, and one for the phase."""
+    scenario = load(library_dir() / "khugepaged-awake.toml")
+    model_run = model.run(scenario, "split_queue")
+    kernel_run = msgspec.structs.replace(copy.deepcopy(model_run), backend="kernel", title="k")
+    after = kernel_run.observations[-1]
+    after.seconds += 25
+    far = after.regions["victim.far"].nodes[1]
+    assert far.huge == 8
+    for more, judged in ((0, "equal"), (8, "within"), (24, "within"), (25, "different")):
+        after.khugepaged.pages_collapsed = 8 + more
+        far.huge = 8 + more
+        verification = verify(scenario, model_run, kernel_run)
+        assert judgement(verification, "khugepaged.pages_collapsed") == judged
+        assert judgement(verification, "regions.victim.far[1].huge") == (
+            "within" if more else "equal"
+        )
+        far.huge += 1
+        verification = verify(scenario, model_run, kernel_run)
+        assert judgement(verification, "regions.victim.far[1].huge") == "different"
 
 
 def test_a_known_difference_is_told_with_its_cause(kernel_run: Run) -> None:

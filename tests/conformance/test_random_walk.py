@@ -18,6 +18,7 @@ from hypothesis.stateful import (
 from tests.conformance.conftest import EXPECTED_WARNINGS
 from tests.mm.small import LOWER, UPPER, fill, small_machine
 from tests.mm.states import OneMachine
+from thplab.mm.collapse import CollapseControl
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.mempolicy import Mempolicy
@@ -145,7 +146,7 @@ class MachineStates(OneMachine):
     @rule(data=st.data(), slot=SLOT, daemon=st.booleans())
     def collapse(self, data: st.DataObject, slot: int, daemon: bool) -> None:
         task, vma = self.any_vma(data)
-        self.machine.khugepaged.collapse(task, vma, slot, daemon)
+        self.machine.khugepaged.collapse(task, vma, slot, CollapseControl(daemon))
 
     @precondition(has_memory)
     @rule(data=st.data(), locked=st.booleans())

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mm.small import HUGE, cgroup, event, halved, mmap, start, touched
+from thplab.mm.collapse import CollapseControl
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.machine import Machine
 from thplab.mm.mm_types import Task
@@ -55,9 +56,9 @@ def test_khugepaged_does_not_reclaim_for_a_memory_high_that_it_crosses(machine: 
     for slot in (0, 1):
         assert machine.memory.touch(task, vma, slot, FULL_MASK, False)
     task.memcg.memory.high = 2 * HUGE
-    assert machine.khugepaged.collapse(task, vma, 0, True) == "succeed"
+    assert machine.khugepaged.collapse(task, vma, 0, CollapseControl(True)) == "succeeded"
     assert task.memcg.events == {}
-    assert machine.khugepaged.collapse(task, vma, 1, False) == "succeed"
+    assert machine.khugepaged.collapse(task, vma, 1, CollapseControl(False)) == "succeeded"
     assert task.memcg.events["high"] == 17
     assert task.memcg.stat == {"thp_collapse_alloc": 2}
     assert task.memcg.memory.watermark == 3 * HUGE

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mm.small import HUGE, LOWER, UPPER, event, folio_at, mmap, small_machine, start, touched
+from thplab.mm.collapse import CollapseControl
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
 from thplab.mm.machine import Machine
@@ -69,12 +70,15 @@ def test_unmapping_goes_vma_by_vma_so_that_a_folio_is_partly_mapped_between(
 def test_no_huge_page_is_made_across_a_boundary(scene: tuple[Machine, Task, Vma]) -> None:
     machine, task, vma = scene
     machine.mprotect.do_mprotect(task, vma, 256, HUGE, PROT_READ)
-    assert machine.khugepaged.collapse(task, vma, 0, False) == "vma_check_failed"
+    assert (
+        machine.khugepaged.collapse(task, vma, 0, CollapseControl(False))
+        == "not_suitable_address_range"
+    )
     machine.mprotect.do_mprotect(task, vma, 256, HUGE, BOTH)
-    assert machine.khugepaged.collapse(task, vma, 0, False) == "succeed"
+    assert machine.khugepaged.collapse(task, vma, 0, CollapseControl(False)) == "succeeded"
 
 
-@pytest.mark.parametrize(("does", "result"), [(True, "succeed"), (False, "no_writable_page")])
+@pytest.mark.parametrize(("does", "result"), [(True, "succeeded"), (False, "no_writable_page")])
 def test_memory_to_be_read_only_is_collapsed_since_6_18(
     scene: tuple[Machine, Task, Vma], does: bool, result: str
 ) -> None:
@@ -82,7 +86,7 @@ def test_memory_to_be_read_only_is_collapsed_since_6_18(
     machine.khugepaged.collapses_read_only = does
     machine.mprotect.do_mprotect(task, vma, 256, HUGE, PROT_READ)
     machine.mprotect.do_mprotect(task, vma, 0, 256, PROT_READ)
-    assert machine.khugepaged.collapse(task, vma, 0, False) == result
+    assert machine.khugepaged.collapse(task, vma, 0, CollapseControl(False)) == result
 
 
 def test_an_mlocked_region_that_becomes_writable_is_copied_from_what_a_fork_shares(

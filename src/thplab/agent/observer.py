@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.task import Task
 from thplab.observe.cgroup_memory import read_memory_by_node
+from thplab.observe.khugepaged import read_khugepaged
 from thplab.observe.mthp import read_mthp
 from thplab.observe.node_meminfo import read_node_meminfo
 from thplab.observe.page_census import PageCensus
@@ -16,6 +18,7 @@ from thplab.observe.vmstat import fold_per_cpu_counters, vmstat_events
 from thplab.observe.zoneinfo import NodeSpans, read_node_spans
 from thplab.scenario.observation import (
     CgroupFigures,
+    KhugepagedFigures,
     NodeFigures,
     Observation,
     RegionFigures,
@@ -44,6 +47,8 @@ class Observer:
         fold_per_cpu_counters()
         self._vmstat = vmstat_events()
         self._mthp = read_mthp()
+        self._khugepaged = read_khugepaged()
+        self._began = time.monotonic()
         self._others = [read_node_meminfo(node) for node in range(nodes)]
         self._others_in_root = self._memory("/") if "/" in self._cgroups else {}
 
@@ -66,6 +71,8 @@ class Observer:
                 name: value - self._vmstat.get(name, 0) for name, value in vmstat_events().items()
             },
             mthp=mthp,
+            khugepaged=self._khugepaged_changes(),
+            seconds=time.monotonic() - self._began,
             missing=self._missing,
         )
 
@@ -81,6 +88,15 @@ class Observer:
             }
             for size, counters in read_mthp().items()
         }
+
+    def _khugepaged_changes(self) -> KhugepagedFigures:
+        now = read_khugepaged()
+        return KhugepagedFigures(
+            **{
+                name: getattr(now, name) - getattr(self._khugepaged, name)
+                for name in now.__struct_fields__
+            }
+        )
 
     def _node(self, node: int) -> NodeFigures:
         figures = read_node_meminfo(node)

@@ -28,7 +28,7 @@ from thplab.scenario.tunables import AWAKE, ThpSettings
 __all__ = ["note_host", "run_scenario", "stay_on_first_node"]
 
 _OUTLIVES_THE_TASKS = -999
-_SLEEP = "khugepaged/scan_sleep_millisecs"
+_SLEEPS = ("khugepaged/scan_sleep_millisecs", "khugepaged/alloc_sleep_millisecs")
 
 
 def stay_on_first_node() -> None:
@@ -122,14 +122,12 @@ def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:
     """Set the tunables of the scenario's host; return a note for each that this kernel lacks."""
     notes = []
     for row, value in settings.items():
-        if row.ours or (row.file == _SLEEP and not settings[AWAKE]):
+        if row.ours or (row.file in _SLEEPS and not settings[AWAKE]):
             continue  # from the agent's start to its end, Parking sets these
         try:
             tunables.set(THP / row.file, row.text(value))
         except FileNotFoundError:
             notes.append(f"this kernel has no {row.file} ({row.since} brought it)")
-    if settings[AWAKE]:
-        tunables.set(THP / "khugepaged/alloc_sleep_millisecs", 60000)
     return notes
 
 

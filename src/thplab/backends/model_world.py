@@ -76,6 +76,7 @@ class ModelWorld:
             for what in step.needs():
                 self._must_have(what, step.interfaces[what])
             text = step.on_model(self)
+            self.machine.khugepaged.settle()
         except TaskIsDead:
             text = "the task is dead"
         except NotOffered as lack:

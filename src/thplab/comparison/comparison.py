@@ -10,16 +10,18 @@ import msgspec
 
 from thplab.comparison.rows import Row, side_by_side
 from thplab.comparison.settling import settles
-from thplab.comparison.tolerances import DETERMINISTIC, rule_for
+from thplab.comparison.tolerances import DETERMINISTIC, Passes, rule_for
+from thplab.mm.geometry import HPAGE_PMD_NR
 from thplab.releases.release import Release
 from thplab.scenario.claims import ClaimResult, evaluate
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.host_facts import HostFacts
-from thplab.scenario.observation import Run, StepOutcome
+from thplab.scenario.observation import Observation, Run, StepOutcome
 from thplab.scenario.rules import Rule
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.fork import Fork
 from thplab.scenario.steps.observe import Observe
+from thplab.scenario.steps.set import Set
 from thplab.scenario.tunables import AWAKE
 
 __all__ = ["Column", "Comparison", "Moment", "compare"]
@@ -89,27 +91,51 @@ def compare(scenario: Scenario, runs: Sequence[Run]) -> Comparison:
         )
         for run in runs
     )
-    rule_of = _rules(scenario, runs)
     taken = [{observation.label: observation for observation in run.observations} for run in runs]
     labels = [step.label for step in scenario.steps if isinstance(step, Observe)]
     moments = tuple(
         Moment(
             label=label,
-            rows=tuple(side_by_side([observations.get(label) for observations in taken], rule_of)),
+            rows=tuple(side_by_side(seen, _rules(scenario, runs, seen))),
         )
         for label in labels
+        for seen in [[observations.get(label) for observations in taken]]
     )
     return Comparison(scenario=scenario, columns=columns, moments=moments)
 
 
-def _rules(scenario: Scenario, runs: Sequence[Run]) -> Callable[[FigurePath], Rule]:
+def _rules(
+    scenario: Scenario, runs: Sequence[Run], seen: Sequence[Observation | None]
+) -> Callable[[FigurePath], Rule]:
+    """The rules of one moment."""
     if all(run.backend == "model" for run in runs):
         return lambda _: DETERMINISTIC
-    awake = bool(scenario.host.thp[AWAKE]) and not settles(scenario)
     processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
+    khugepaged = _passes(scenario, seen) if scenario.host.thp[AWAKE] else None
 
     @cache
     def rule_of(path: FigurePath) -> Rule:
-        return rule_for(path, processes=processes, khugepaged_awake=awake)
+        return rule_for(path, processes=processes, khugepaged=khugepaged)
 
     return rule_of
+
+
+def _passes(scenario: Scenario, seen: Sequence[Observation | None]) -> Passes:
+    """How far khugepaged may have got further in one of these than in another."""
+    if settles(scenario):
+        return Passes(0, 0)
+    clocks = [one.seconds for one in seen if one is not None]
+    longer = max(clocks, default=0.0) - min(clocks, default=0.0)
+    pass_pages = max(_values_of(scenario, "khugepaged/pages_to_scan"))
+    sleep = max(min(_values_of(scenario, "khugepaged/scan_sleep_millisecs")), 1)
+    possible = -(-pass_pages // HPAGE_PMD_NR) * (int(longer * 1000) // sleep + 1)
+    made = [None if one is None else one.khugepaged.pages_collapsed for one in seen]
+    known = [count for count in made if count is not None]
+    more = max(known) - min(known) if len(known) == len(made) else possible
+    return Passes(possible, more)
+
+
+def _values_of(scenario: Scenario, file: str) -> list[int]:
+    """The values that a file takes in the scenario."""
+    later = [step.value for step in scenario.steps if isinstance(step, Set) and step.file == file]
+    return [int(value) for value in (scenario.host.thp[file], *later)]

@@ -8,14 +8,14 @@ to the model against a kernel, and to one boot of a kernel against another. Each
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_SIZE
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
 from thplab.scenario.rules import COUNTED, OF_PROCESSES, PROCESS, Rule, Unit
 
-__all__ = ["DETERMINISTIC", "Judgement", "judge", "rule_for"]
+__all__ = ["DETERMINISTIC", "Judgement", "Passes", "judge", "rule_for"]
 
 Judgement = Literal["equal", "within", "different", "incomparable", "unseen"]
 """unseen: one of the two is None, and None equals nothing."""
@@ -25,11 +25,26 @@ DETERMINISTIC = Rule("exact", "the model is deterministic")
 """The rule of every figure between Runs of the model."""
 
 _SCANNED = Rule("incomparable", "how far free-running reclaim got: differs from boot to boot")
+_HUGE_PAGE: dict[Unit, int] = {"bytes": HPAGE_PMD_SIZE, "pages": HPAGE_PMD_NR, "huge pages": 1}
 _UNSTATED = Rule("incomparable", "no rule is stated for this counter")
-_REBUILT = (
-    "khugepaged is awake: it rebuilds up to 8 huge pages in a pass (pages_to_scan 4096), and one pass "
-    "more or less fits into the time that a kernel takes"
+_REBUILT = "khugepaged is awake: its passes made so many huge pages more on one side (khugepaged/pages_collapsed)"
+_PASSES = (
+    "khugepaged is awake, and steps take time on a kernel: so many huge pages fit into the passes of the "
+    "time that one side took longer (scan_sleep_millisecs, pages_to_scan), and of one more"
 )
+
+
+class Passes(NamedTuple):
+    """How far khugepaged, when awake, may have got further in one Run than in another.
+
+    Attributes:
+        possible: huge pages that it can make in the time that one Run took longer, and in one pass more.
+        made: huge pages that it made more; where a Run does not say, those that are possible.
+    """
+
+    possible: int
+    made: int
+
 
 # Counters as patterns; the first that fits decides.
 _COUNTERS: tuple[tuple[str, Rule], ...] = (
@@ -48,38 +63,42 @@ _COUNTERS: tuple[tuple[str, Rule], ...] = (
     ("vmstat.compact_*", _SCANNED),
     ("mthp.*", COUNTED),
 )
-# With khugepaged awake these go first.
-_AWAKE_COUNTERS: tuple[tuple[str, Rule], ...] = (
-    ("vmstat.thp_collapse_*", Rule("incomparable", _REBUILT)),
-    ("mthp.nr_anon*", Rule("within", _REBUILT, 8)),
+# With khugepaged awake these go first. None: within the huge pages that it made more.
+_AWAKE_COUNTERS: tuple[tuple[str, Rule | None], ...] = (
+    ("vmstat.thp_collapse_alloc_failed", _SCANNED),
+    ("vmstat.thp_scan_exceed_*", _SCANNED),
+    ("vmstat.thp_collapse_alloc", None),
+    ("mthp.nr_anon*", None),
 )
-_EIGHT_HUGE_PAGES: dict[Unit, int] = {
-    "bytes": 8 * HPAGE_PMD_SIZE,
-    "pages": 8 * HPAGE_PMD_NR,
-    "huge pages": 8,
-}
 
 
-def rule_for(path: FigurePath, *, processes: int = 1, khugepaged_awake: bool = False) -> Rule:
+def rule_for(path: FigurePath, *, processes: int = 1, khugepaged: Passes | None = None) -> Rule:
     """The rule for a figure: its own (see :data:`FIGURES`), or that of a counter's pattern.
 
     Args:
         path: the figure.
         processes: how many tasks the scenario has: each has some memory of its own.
-        khugepaged_awake: the scenario has khugepaged awake.
+        khugepaged: None: it sleeps.
     """
     figure = FIGURES.get(path.section, {}).get(path.name)
     if figure is None:
         name = f"{path.section}.{path.name}"
-        for pattern, rule in (*_AWAKE_COUNTERS, *_COUNTERS) if khugepaged_awake else _COUNTERS:
+        for pattern, rule in _AWAKE_COUNTERS if khugepaged else ():
             if fnmatchcase(name, pattern):
-                return rule
-        return _UNSTATED
-    rebuilt = _EIGHT_HUGE_PAGES[figure.unit] if khugepaged_awake and figure.rebuilt else 0
+                return rule or _within(khugepaged.made if khugepaged else 0, _REBUILT, COUNTED)
+        return next((rule for pattern, rule in _COUNTERS if fnmatchcase(name, pattern)), _UNSTATED)
+    if path.section == "khugepaged" and khugepaged:
+        counts_rounds = path.name == "full_scans"
+        return _SCANNED if counts_rounds else _within(khugepaged.possible, _PASSES, COUNTED)
+    rebuilt = khugepaged.made * _HUGE_PAGE[figure.unit] if khugepaged and figure.rebuilt else 0
     if figure.rule is OF_PROCESSES:
         tolerance = OF_PROCESSES.tolerance + (processes + 1) * PROCESS + rebuilt
         return Rule("within", OF_PROCESSES.why, tolerance)
-    return Rule("within", _REBUILT, rebuilt) if rebuilt else figure.rule
+    return _within(rebuilt, _REBUILT, figure.rule)
+
+
+def _within(tolerance: int, why: str, otherwise: Rule) -> Rule:
+    return Rule("within", why, tolerance) if tolerance else otherwise
 
 
 def judge(rule: Rule, one: int | None, other: int | None) -> Judgement:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -64,6 +64,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
         failed_claims: the claims of the scenario that failed, with the column.
         not_compared: why model and kernel could not be compared; "" if they were.
         host: what the kernel's nodes had, and the model's; None: unknown.
+        refusals: the steps that one of the two refuses, and the other does not or for another reason.
     """
 
     scenario: str
@@ -76,6 +77,7 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
     linux: str = ""
     not_compared: str = ""
     host: HostFacts | None = None
+    refusals: tuple[str, ...] = ()
 
     @property
     def counts(self) -> Counter[Judgement]:
@@ -99,15 +101,16 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong, a line each: figures that differ, claims that failed, warnings."""
+        """What is wrong, a line each: figures that differ, steps that one refuses, claims that failed, warnings."""
+        refusals = (f"differs: {refusal}" for refusal in self.refusals)
         claims = (f"claim failed: {claim}" for claim in self.failed_claims)
         warnings = (f"warning: {warning}" for warning in self.warnings)
-        return [*map(str, self.differences), *claims, *warnings]
+        return [*map(str, self.differences), *refusals, *claims, *warnings]
 
     @property
     def failed(self) -> bool:
         """True if model and kernel disagree, a claim failed, or one of the two complained."""
-        return bool(self.differences or self.warnings or self.failed_claims)
+        return bool(self.differences or self.refusals or self.warnings or self.failed_claims)
 
 
 def verify(
@@ -145,6 +148,7 @@ def verify(
         notes=tuple(kernel_run.notes),
         linux=kernel_run.kernel,
         host=kernel_run.host,
+        refusals=tuple(_refusals(scenario, model_run, kernel_run)),
     )
 
 
@@ -162,6 +166,17 @@ def unknown_design(kernel_run: Run) -> str:
         return ""
     how = "; ".join(note for note in kernel_run.notes if note.startswith("design "))
     return f"the design of its deferred split queue is unknown, so there is no model of it ({how})"
+
+
+def _refusals(scenario: Scenario, model_run: Run, kernel_run: Run) -> Iterator[str]:
+    model, kernel = (
+        {one.step: one.text for one in run.outcomes if one.text.startswith("refused")}
+        for run in (model_run, kernel_run)
+    )
+    for step in sorted(model.keys() | kernel.keys()):
+        texts = [refused.get(step, "not refused") for refused in (model, kernel)]
+        if texts[0] != texts[1]:
+            yield f"{scenario.where(step)}: model {texts[0]}, kernel {texts[1]}"
 
 
 def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:

@@ -31,6 +31,7 @@ def copy_mm(machine: Machine, parent: Task, child: Task) -> None:
         for slot in range(len(vma.slots)):
             _copy_slot(machine, vma, copy, slot)
         lock.unlock()
+    machine.khugepaged.khugepaged_fork(parent, child)
 
 
 def _copy_piece(piece: VmaPiece, vma: Vma) -> VmaPiece:
@@ -60,9 +61,10 @@ def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
         owner = entry.owner
         head = PteMap(owner, entry.mask, head)
         count = entry.mask.bit_count()
+        if owner is not None:
+            owner.not_exclusive |= entry.mask
         if isinstance(owner, Folio):
             owner.get(count)
-            owner.not_exclusive |= entry.mask
             machine.rmap.folio_add_anon_rmap_ptes(owner, entry.mask)
         elif isinstance(owner, BasePages):
             add_mapped(owner, entry.mask)

@@ -124,6 +124,8 @@ class HugeMemory:
 
     def do_huge_pmd_anonymous_page(self, task: Task, vma: Vma, slot: i64) -> Folio | None:
         """do_huge_pmd_anonymous_page(): a huge page, mapped by a PMD, all zeros; or None: fall back."""
+        if not vma.mm.vm_hugepage:
+            self.machine.khugepaged.khugepaged_enter_vma(task, vma, slot * HPAGE_PMD_NR)
         folio = self._alloc_anon_folio_pmd(task, vma, slot)
         if folio is None:
             return None

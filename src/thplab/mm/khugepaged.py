@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""khugepaged: huge pages made of base pages, or of huge pages with holes (mm/khugepaged.c, 7.2)."""
+"""khugepaged: the daemon that goes through registered address spaces and collapses what it can (mm/khugepaged.c, 7.3)."""
 
 from __future__ import annotations
 
@@ -7,207 +7,247 @@ from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
-from thplab.mm.gfp import GFP_DIRECT_RECLAIM
-from thplab.mm.mlock import mlock_vma_folio
-from thplab.mm.mm_types import PROT_WRITE, BasePages, Folio, PteMap, Task, Vma
-from thplab.mm.vma import piece_at, vma_covers
-from thplab.mm.vmstat import (
-    THP_COLLAPSE_ALLOC,
-    THP_COLLAPSE_ALLOC_FAILED,
+from thplab.mm.collapse import (
+    SCAN_ALLOC_HUGE_PAGE_FAIL,
+    SCAN_FAIL,
+    SCAN_SUCCEED,
+    Collapse,
+    CollapseControl,
 )
+from thplab.mm.geometry import HPAGE_PMD_NR
+from thplab.mm.mm_types import Task, Vma, VmaPiece
+from thplab.mm.vma import piece_at
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["SCAN_RESULTS", "Khugepaged"]
+__all__ = ["Khugepaged"]
 
-# enum scan_result: the ones that can come up here.
-SCAN_SUCCEED: Final = "succeed"
-SCAN_PMD_NULL: Final = "no_pte_table"
-SCAN_PMD_MAPPED: Final = "page_already_mapped_by_pmd"
-SCAN_EXCEED_NONE_PTE: Final = "exceeded_none_pte"
-SCAN_EXCEED_SHARED_PTE: Final = "exceeded_shared_pte"
-SCAN_PAGE_RO: Final = "no_writable_page"
-SCAN_VMA_CHECK: Final = "vma_check_failed"
-SCAN_ALLOC_HUGE_PAGE_FAIL: Final = "alloc_huge_page_failed"
-SCAN_CGROUP_CHARGE_FAIL: Final = "ccgroup_charge_failed"
-
-SCAN_RESULTS: Final = (
-    SCAN_SUCCEED,
-    SCAN_PMD_NULL,
-    SCAN_PMD_MAPPED,
-    SCAN_EXCEED_NONE_PTE,
-    SCAN_EXCEED_SHARED_PTE,
-    SCAN_PAGE_RO,
-    SCAN_VMA_CHECK,
-    SCAN_ALLOC_HUGE_PAGE_FAIL,
-    SCAN_CGROUP_CHARGE_FAIL,
-)
+LOWEST: Final[i64] = -(1 << 62)
+"""Below every address."""
+NO_TIMEOUT: Final[i64] = -1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
-class Khugepaged:
+class Khugepaged(Collapse):
     """The daemon of one machine.
 
+    A task has no memory here but its regions; in a kernel each other mapping of the process counts 1 in a pass.
+
     Attributes:
-        awake: whether it runs at all; passes happen when time goes by (see `elapse`).
-        max_ptes_none: entries of a huge page's range that may be missing or zero.
-        collapses_read_only: memory that may not be written is collapsed too (6.18).
-        max_ptes_shared: entries that another process may share.
-        pages_to_scan: base pages a pass. scan_sleep_millisecs: between two passes.
+        awake: whether it runs at all; passes happen when time goes by (see `elapse`), and when a step
+            wakes it (see `settle`).
+        pages_to_scan: how far a pass goes, in base pages.
+        alloc_sleep_millisecs: how long it waits, once in a pass, when there was no free huge page.
+        mm_head: the address spaces, each in the form of its task, in the order that they registered.
+        mm_slot: the one that the cursor is in; None: a round has not begun.
+        address: the next address there, in base pages.
+        full_scans: rounds through all address spaces. pages_collapsed: huge pages made.
+        clock: milliseconds that have gone by.
     """
 
     def __init__(self, machine: Machine) -> None:
-        self.machine: Machine = machine
+        super().__init__(machine)
         self.awake: bool = False
-        self.collapses_read_only: bool = True
-        self.max_ptes_none: i64 = HPAGE_PMD_NR - 1
-        self.max_ptes_shared: i64 = HPAGE_PMD_NR // 2
         self.pages_to_scan: i64 = HPAGE_PMD_NR * 8
-        self.scan_sleep_millisecs: i64 = 10000
-        self.slept: i64 = 0
-        self.cursor: list[tuple[str, str, int]] = []
-        """What is left of the round through all address spaces: task, region, slot."""
+        self.alloc_sleep_millisecs: i64 = 60000
+        self.mm_head: list[Task] = []
+        self.mm_slot: Task | None = None
+        self.address: i64 = LOWEST
+        self.full_scans: i64 = 0
+        self.pages_collapsed: i64 = 0
+        self.clock: i64 = 0
+        self._scan_sleep_millisecs: i64 = 10000
+        self._cc: CollapseControl = CollapseControl(True)
+        self._due: i64 = NO_TIMEOUT
+        self._woken: bool = False
+        self._thread: bool = True
+        self._in_pass: bool = False
+        self._pass_through_head: i64 = 0
+        self._may_wait: bool = True
+
+    # Registration
+
+    def hugepage_enabled(self) -> bool:
+        """hugepage_enabled(): some memory may have huge pages."""
+        return self.machine.huge_memory.thp.enabled != "never"
+
+    def collapse_possible(self, vma: Vma, piece: VmaPiece) -> bool:
+        """collapse_possible(): it may have huge pages, one fits in, and it was touched (anon_vma)."""
+        first = -(-piece.first // HPAGE_PMD_NR)
+        return (
+            self.machine.huge_memory.thp_allowed(vma)
+            and first < piece.end // HPAGE_PMD_NR
+            and piece.anon != 0
+        )
+
+    def khugepaged_enter_vma(self, task: Task, vma: Vma, page: i64) -> None:
+        """khugepaged_enter_vma(): the VMA that has this base page may make its address space one to scan."""
+        if vma.mm.vm_hugepage or not self.hugepage_enabled():
+            return
+        at = piece_at(vma, page)
+        if at < len(vma.pieces) and self.collapse_possible(vma, vma.pieces[at]):
+            self.khugepaged_enter(task)
+
+    def khugepaged_enter(self, task: Task) -> None:
+        """__khugepaged_enter(): behind the cursor. The first one wakes khugepaged, if that sleeps for want of work."""
+        task.mm.vm_hugepage = True
+        if not self.mm_head and self._due == NO_TIMEOUT:
+            self._woken = True
+        self.mm_head.append(task)
+
+    def khugepaged_fork(self, parent: Task, child: Task) -> None:
+        """khugepaged_fork() (include/linux/khugepaged.h): a child of a registered task is registered."""
+        if parent.mm.vm_hugepage:
+            self.khugepaged_enter(child)
+
+    def khugepaged_exit(self, task: Task) -> None:
+        """khugepaged_exit() (include/linux/khugepaged.h): the one that the cursor is in stays until khugepaged gets there."""
+        if task.mm.vm_hugepage and self.mm_slot is not task:
+            self.mm_head.remove(task)
+
+    def _test_exit(self, task: Task) -> bool:
+        """collapse_test_exit(): the task has ended."""
+        return self.machine.tasks.get(task.name) is not task
+
+    # Time
+
+    @property
+    def scan_sleep_millisecs(self) -> i64:
+        """How long it sleeps between two passes. To write it wakes khugepaged."""
+        return self._scan_sleep_millisecs
+
+    @scan_sleep_millisecs.setter
+    def scan_sleep_millisecs(self, milliseconds: i64) -> None:
+        self._scan_sleep_millisecs = milliseconds
+        self._woken = True
 
     def elapse(self, milliseconds: i64) -> None:
-        """Part of khugepaged(): time goes by; as many passes as fit, each after its sleep."""
+        """khugepaged(): time goes by; as many passes as fit, each after its sleep."""
+        self.clock += milliseconds
+        self.settle()
+        left = milliseconds
+        while 0 <= self._due <= left:
+            left -= self._due
+            self._run()
+        if self._due != NO_TIMEOUT:
+            self._due -= left
+
+    def settle(self) -> None:
+        """start_stop_khugepaged(): what has happened since starts, stops or wakes it; a pass takes no time."""
         if not self.awake:
             return
-        self.slept += milliseconds
-        sleep = max(self.scan_sleep_millisecs, 1)
-        while self.slept >= sleep:
-            self.slept -= sleep
-            self.scan_pass()
+        if not self.hugepage_enabled():
+            if self._thread:
+                self._stop()
+            return
+        if not self._thread:
+            self._thread = True
+            self._woken = True
+        if self._woken:
+            self._run()
 
-    def scan_pass(self) -> None:
-        """khugepaged_do_scan(): pages_to_scan base pages further, or to the end of a round."""
-        progress: i64 = 0
-        if not self.cursor:
-            self.cursor = self._round()
-        while self.cursor and progress < self.pages_to_scan:
-            name, region, slot = self.cursor.pop(0)
-            task = self.machine.tasks.get(name)
-            vma = task.mm.vmas.get(region) if task is not None else None
-            if task is not None and vma is not None:
-                self.collapse(task, vma, slot, True)
-                progress += HPAGE_PMD_NR
+    def _stop(self) -> None:
+        """Part of khugepaged(): its end. The cursor is lost."""
+        slot = self.mm_slot
+        self.mm_slot = None
+        if slot is not None and self._test_exit(slot):
+            self.mm_head.remove(slot)
+        self._thread = False
+        self._in_pass = False
+        self._due = NO_TIMEOUT
 
-    def _round(self) -> list[tuple[str, str, int]]:
-        """Part of collapse_scan_mm_slot(): every slot that could hold a huge page, by task, then by address.
-        mmap(2) goes from the top down.
-        """
-        places = []
-        for name, task in self.machine.tasks.items():
-            for region, vma in reversed(list(task.mm.vmas.items())):
-                if not self.machine.huge_memory.thp_allowed(vma):
-                    continue
-                for slot in range(len(vma.slots)):
-                    if vma_covers(vma, slot):
-                        places.append((name, region, slot))
-        return places
+    def _run(self) -> None:
+        """khugepaged_wait_work(): a pass, or the rest of one; and how long it sleeps after that."""
+        self._woken = False
+        if not self._in_pass:
+            self._cc.progress = 0
+            self._pass_through_head = 0
+            self._may_wait = True
+        self._in_pass = self.khugepaged_do_scan()
+        if self._in_pass:
+            self._due = max(self.alloc_sleep_millisecs, 1)
+        elif self.khugepaged_has_work():
+            self._due = max(self._scan_sleep_millisecs, 1)
+        else:
+            self._due = NO_TIMEOUT
 
-    def collapse(self, task: Task, vma: Vma, slot: i64, khugepaged: bool) -> str:
-        """collapse_single_pmd(): a whole huge page in the place of what is there.
+    # Passes
 
-        Args:
-            khugepaged: the daemon, held to its limits; else MADV_COLLAPSE, which is not.
+    def khugepaged_has_work(self) -> bool:
+        """khugepaged_has_work(): an address space has registered."""
+        return bool(self.mm_head) and self.hugepage_enabled()
+
+    def khugepaged_do_scan(self) -> bool:
+        """khugepaged_do_scan(): pages_to_scan further, but not through the head of the list twice.
 
         Returns:
-            One of SCAN_RESULTS.
+            True if it has to wait for a free huge page, and goes on after that (khugepaged_alloc_sleep()).
         """
-        if not vma_covers(vma, slot):
-            return SCAN_VMA_CHECK
-        here = vma.slots[slot]
-        if isinstance(here, Folio):
-            return SCAN_PMD_MAPPED
-        if here is None:
-            return SCAN_PMD_NULL
-        verdict, nid = self._scan(here, khugepaged)
-        if verdict != SCAN_SUCCEED:
-            return verdict
-        access = vma.pieces[piece_at(vma, slot * HPAGE_PMD_NR)].access
-        if not self.collapses_read_only and not access & PROT_WRITE:
-            return SCAN_PAGE_RO
-        folio = self.alloc_charge_folio(task, nid, khugepaged)
-        if isinstance(folio, str):
-            return folio
-        self._replace(vma, slot, here, folio)
-        return SCAN_SUCCEED
+        cc = self._cc
+        while True:
+            if self.mm_slot is None:
+                self._pass_through_head += 1
+            if not self.khugepaged_has_work() or self._pass_through_head >= 2:
+                return False
+            result = self.collapse_scan_mm_slot()
+            if cc.progress >= self.pages_to_scan:
+                return False
+            if result == SCAN_ALLOC_HUGE_PAGE_FAIL:
+                if not self._may_wait:
+                    return False
+                self._may_wait = False
+                return True
 
-    def _scan(self, first: PteMap, khugepaged: bool) -> tuple[str, i64]:
-        """collapse_scan_pmd(): the entries one by one. How many are missing, how many are shared, where most
-        of the memory is.
+    def collapse_scan_mm_slot(self) -> str:
+        """collapse_scan_mm_slot(): the address space at the cursor, up to the first huge page that was asked for."""
+        task = self.mm_slot
+        if task is None:
+            task = self.mm_head[0]
+            self.mm_slot = task
+            self.address = LOWEST
+        self._cc.progress += 1
+        gone = self._test_exit(task)
+        result = SCAN_FAIL
+        finished = True
+        if not gone:
+            finished, result = self._scan_vmas(task)
+        if gone or finished:
+            after = self.mm_head.index(task) + 1
+            if after < len(self.mm_head):
+                self.mm_slot = self.mm_head[after]
+                self.address = LOWEST
+            else:
+                self.mm_slot = None
+                self.full_scans += 1
+            if gone:  # collect_mm_slot()
+                self.mm_head.remove(task)
+        return result
+
+    def _scan_vmas(self, task: Task) -> tuple[bool, str]:
+        """Part of collapse_scan_mm_slot(): VMA by VMA, from the cursor on, in the order of addresses.
+
+        Returns:
+            Whether it came to the end, and the last result.
         """
-        present: i64 = 0
-        shared: i64 = 0
-        load: dict[int, int] = {}
-        entry: PteMap | None = first
-        while entry is not None:
-            owner = entry.owner
-            if owner is not None:
-                count = entry.mask.bit_count()
-                present += count
-                load[int(owner.nid)] = load.get(int(owner.nid), 0) + count
-                if isinstance(owner, Folio) and owner.entire_mapcount:
-                    shared += count
-                elif owner.more_mapped:
-                    shared += (entry.mask & owner.more_mapped[0]).bit_count()
-            entry = entry.next
-        if khugepaged and HPAGE_PMD_NR - present > self.max_ptes_none:
-            return SCAN_EXCEED_NONE_PTE, -1
-        if khugepaged and shared > self.max_ptes_shared:
-            return SCAN_EXCEED_SHARED_PTE, -1
-        if not load:
-            # Only the zero page, which MADV_COLLAPSE takes as well; no node has more than node 0.
-            return SCAN_SUCCEED, 0
-        most = max(load.values())
-        return SCAN_SUCCEED, min(nid for nid, count in load.items() if count == most)
-
-    def alloc_charge_folio(self, task: Task, nid: i64, khugepaged: bool) -> Folio | str:
-        """alloc_charge_folio(): the new huge page, ready to be queued, or why there is none."""
-        machine = self.machine
-        gfp = GFP_DIRECT_RECLAIM
-        found = machine.pages.alloc_huge(HPAGE_PMD_ORDER, nid, None, gfp)
-        if found < 0:
-            machine.vmstat.count(THP_COLLAPSE_ALLOC_FAILED)
-            return SCAN_ALLOC_HUGE_PAGE_FAIL
-        machine.vmstat.count(THP_COLLAPSE_ALLOC)
-        folio = Folio(HPAGE_PMD_ORDER, found)
-        # khugepaged never returns to user space: it does not reclaim for a memory.high that it crosses.
-        mm = None if khugepaged else task.mm
-        if not machine.charges.charge_folio(folio, task.memcg, gfp, mm):
-            machine.lru.folio_put(folio)
-            return SCAN_CGROUP_CHARGE_FAIL
-        machine.charges.count_stat(task.memcg, "thp_collapse_alloc")
-        if not machine.deferred_split.prepare(folio):
-            machine.lru.folio_put(folio)
-            return SCAN_ALLOC_HUGE_PAGE_FAIL
-        return folio
-
-    def _replace(self, vma: Vma, slot: i64, first: PteMap, folio: Folio) -> None:
-        """Part of collapse_huge_page(): contents move, the old memory goes, a PMD maps the new."""
-        machine = self.machine
-        zeros = FULL_MASK
-        entry: PteMap | None = first
-        while entry is not None:
-            owner = entry.owner
-            if isinstance(owner, Folio):
-                zeros &= ~(entry.mask & ~owner.zeros)
-            elif isinstance(owner, BasePages):
-                zeros &= ~entry.mask
-            entry = entry.next
-        machine.memory.zap(vma, slot, FULL_MASK)
-        folio.zeros = zeros
-        folio.anon_vma = vma.anon_vma
-        folio.index = slot * HPAGE_PMD_NR
-        mlock_vma_folio(vma, folio)
-        lock = vma.mm.page_table_lock
-        lock.lock()
-        machine.rmap.folio_add_new_anon_rmap(folio)
-        machine.lru.folio_add_lru(folio)
-        vma.slots[slot] = folio
-        vma.empty_tables.discard(int(slot))
-        vma.mm.nr_anon += HPAGE_PMD_NR
-        machine.huge_memory.deferred_split_folio(folio, False)
-        lock.unlock()
+        result = SCAN_FAIL
+        cc = self._cc
+        for vma in reversed(list(task.mm.vmas.values())):
+            for piece in vma.pieces:
+                if vma.vm_start + piece.end <= self.address:
+                    continue
+                hstart = vma.vm_start - (-piece.first // HPAGE_PMD_NR) * HPAGE_PMD_NR
+                hend = vma.vm_start + piece.end // HPAGE_PMD_NR * HPAGE_PMD_NR
+                if not self.collapse_possible(vma, piece) or self.address > hend:
+                    cc.progress += 1
+                    continue
+                self.address = max(self.address, hstart)
+                while self.address < hend:
+                    slot = (self.address - vma.vm_start) // HPAGE_PMD_NR
+                    result = self.collapse(task, vma, slot, cc)
+                    if result == SCAN_SUCCEED:
+                        self.pages_collapsed += 1
+                    self.address += HPAGE_PMD_NR
+                    if cc.lock_dropped or cc.progress >= self.pages_to_scan:
+                        return False, result
+        return True, result

@@ -114,6 +114,7 @@ class Machine:
     def exit(self, task: Task) -> None:
         """exit_mm() (kernel/exit.c, 7.2): everything that the task maps is unmapped; it leaves its cgroup."""
         task.mm.killed = True
+        self.khugepaged.khugepaged_exit(task)
         for vma in list(task.mm.vmas.values()):
             self.memory.unmap_vma(vma)
         task.memcg.nr_tasks -= 1
@@ -152,6 +153,7 @@ class Machine:
                 vma.anon_vma.vmas = []
             task.mm.vmas.clear()
         self.tasks.clear()
+        self.khugepaged.mm_head.clear()
         for lru in self.list_lrus.lrus:
             lru.release()
         self.deferred_split.release()

@@ -3,19 +3,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
-from thplab.mm.geometry import FULL_MASK
-from thplab.mm.mm_types import Folio, Vma
+from thplab.mm.collapse import (
+    SCAN_ALLOC_HUGE_PAGE_FAIL,
+    SCAN_CGROUP_CHARGE_FAIL,
+    SCAN_EXCEED_NONE_PTE,
+    SCAN_FAIL,
+    SCAN_NO_PTE_TABLE,
+    SCAN_PAGE_COMPOUND,
+    SCAN_PAGE_COUNT,
+    SCAN_PAGE_LOCK,
+    SCAN_PAGE_LRU,
+    SCAN_PAGE_RO,
+    SCAN_PMD_MAPPED,
+    SCAN_PTE_NON_PRESENT,
+    SCAN_SUCCEED,
+    CollapseControl,
+)
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
+from thplab.mm.mm_types import Task, Vma
 from thplab.mm.pagewalk import folio_walk_start
-from thplab.mm.vma import vma_covers
+from thplab.mm.rmap import folio_maybe_mapped_shared
+from thplab.mm.vma import piece_at, vma_covers
 
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["Madvise"]
+__all__ = ["Madvise", "madvise_collapse_errno"]
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -25,12 +42,15 @@ class Madvise:
     Attributes:
         cold_keeps_whole: MADV_COLD leaves a folio whole of which all pages are meant, however it is mapped
             (6.10); before, only if a PMD maps it.
+        collapse_passes_holes: MADV_COLLAPSE goes on behind a range without a page table (6.19); before, it
+            ends there.
         pt_reclaim: MADV_DONTNEED frees empty page tables (CONFIG_PT_RECLAIM, 6.14).
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.cold_keeps_whole: bool = True
+        self.collapse_passes_holes: bool = True
         self.pt_reclaim: bool = True
 
     def dontneed(self, vma: Vma, slot: i64, mask: int) -> bool:
@@ -63,25 +83,91 @@ class Madvise:
         if (
             folio is None
             or (whole and (by_pmd or self.cold_keeps_whole))
-            or self._folio_maybe_mapped_shared(folio, 1 if by_pmd else mapped.bit_count())
+            or folio_maybe_mapped_shared(
+                folio, 1 if by_pmd else mapped.bit_count(), self.machine.memory.reuse_large_folio
+            )
         ):
             lock.unlock()
         else:
             huge.split_found(vma, folio)
         return True
 
-    def _folio_maybe_mapped_shared(self, folio: Folio, ours: i64) -> bool:
-        """folio_maybe_mapped_shared() (include/linux/mm.h): another task maps it too, beside our own `ours` mappings.
+    def hugepage_madvise(self, task: Task, vma: Vma, advice: str) -> None:
+        """hugepage_madvise() (mm/khugepaged.c): MADV_HUGEPAGE or MADV_NOHUGEPAGE of a whole region.
 
-        With CONFIG_MM_ID (6.15) the kernel knows, as long as no more than two tasks ever map it at a
-        time; before, folio_likely_mapped_shared() goes by the first page.
+        The first registers its address space, if it was touched already (madvise_update_vma()).
         """
-        mapcount = folio.mapcount()
-        if mapcount <= 1:
-            return False
-        if self.machine.memory.reuse_large_folio:
-            return mapcount != ours
-        if folio.entire_mapcount or mapcount > folio.nr_pages:
-            return True
-        layers = folio.more_mapped
-        return layers is not None and layers[0] & 1 != 0
+        if vma.thp == advice:
+            return
+        vma.thp = advice
+        if advice == "hugepage":
+            for piece in vma.pieces:
+                self.machine.khugepaged.khugepaged_enter_vma(task, vma, piece.first)
+
+    def collapse(self, task: Task, vma: Vma, first: i64, end: i64) -> str:
+        """madvise_walk_vmas(): MADV_COLLAPSE of the base pages `first` to `end` - 1, VMA by VMA, up to the first error.
+
+        Returns:
+            The name of the error: EINVAL, ENOMEM, EBUSY or EAGAIN; "": there is none.
+        """
+        unmapped = ""
+        at = piece_at(vma, first)
+        while first < end:
+            if at == len(vma.pieces) or vma.pieces[at].first >= end:
+                return "ENOMEM"
+            piece = vma.pieces[at]
+            if first < piece.first:
+                unmapped = "ENOMEM"
+                first = piece.first
+            error = self._madvise_collapse(task, vma, at, first, min(piece.end, end))
+            if error:
+                return error
+            first = piece.end
+            at += 1
+        return unmapped
+
+    def _madvise_collapse(self, task: Task, vma: Vma, at: int, first: i64, end: i64) -> str:
+        """madvise_collapse() (mm/khugepaged.c): of one VMA. Settings do not matter, only MADV_NOHUGEPAGE does."""
+        khugepaged = self.machine.khugepaged
+        piece = vma.pieces[at]
+        room = piece.end // HPAGE_PMD_NR > -(-piece.first // HPAGE_PMD_NR)
+        if vma.thp == "nohugepage" or not room or not piece.anon:
+            return "EINVAL"
+        slot = -(-first // HPAGE_PMD_NR)
+        beyond = end // HPAGE_PMD_NR
+        missing = beyond - slot
+        cc = CollapseControl(False)
+        last_fail = SCAN_FAIL
+        while slot < beyond:
+            result = khugepaged.collapse(task, vma, slot, cc)
+            slot += 1
+            if result in (SCAN_SUCCEED, SCAN_PMD_MAPPED):
+                missing -= 1
+                continue
+            last_fail = result
+            if result == SCAN_NO_PTE_TABLE and self.collapse_passes_holes:
+                continue
+            if result not in MADVISE_COLLAPSE_GOES_ON:
+                break
+        return madvise_collapse_errno(last_fail) if missing > 0 else ""
+
+
+MADVISE_COLLAPSE_GOES_ON: Final = (
+    SCAN_PTE_NON_PRESENT,
+    SCAN_PAGE_RO,
+    SCAN_PAGE_COUNT,
+    SCAN_PAGE_LOCK,
+    SCAN_PAGE_COMPOUND,
+    SCAN_PAGE_LRU,
+)
+
+
+def madvise_collapse_errno(result: str) -> str:
+    """madvise_collapse_errno() (mm/khugepaged.c): the name of the error."""
+    if result == SCAN_ALLOC_HUGE_PAGE_FAIL:
+        return "ENOMEM"
+    if result in (SCAN_CGROUP_CHARGE_FAIL, SCAN_EXCEED_NONE_PTE):
+        return "EBUSY"
+    if result in (SCAN_PAGE_COUNT, SCAN_PAGE_LOCK, SCAN_PAGE_LRU):
+        return "EAGAIN"
+    return "EINVAL"

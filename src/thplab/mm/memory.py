@@ -183,7 +183,10 @@ class Memory:
                 return 0
             return shared
         if isinstance(owner, BasePages):
-            return hit & owner.more_mapped[0] if owner.more_mapped else 0
+            shared = hit & owner.more_mapped[0] if owner.more_mapped else 0
+            if owner.not_exclusive:
+                owner.not_exclusive &= ~(hit & ~shared)
+            return shared
         return 0
 
     def _present(self, vma: Vma, slot: i64) -> int:

@@ -300,6 +300,7 @@ class Vma:
         gone: for each slot with unmapped pages, which (munmap(2) of a part).
         pieces: what munmap(2) has left, in ascending order; each is a VMA of its own in the kernel.
         untouched: a piece has no anon_vma yet.
+        vm_start: where it begins in its address space, in base pages; mmap(2) goes from the top down.
     """
 
     def __init__(
@@ -313,6 +314,8 @@ class Vma:
         self.locked: bool = False
         nr_slots = (nr_pages + HPAGE_PMD_NR - 1) // HPAGE_PMD_NR
         self.slots: list[Folio | PteMap | None] = [None] * int(nr_slots)
+        mm.lowest -= (nr_slots + 1) * HPAGE_PMD_NR
+        self.vm_start: i64 = mm.lowest
         self.gone: dict[int, int] = {}
         self.untouched: bool = True
         self.empty_tables: set[int] = set()
@@ -329,10 +332,17 @@ class Vma:
 
 
 class MmStruct:
-    """struct mm_struct: the regions of one address space, in the order mapped."""
+    """struct mm_struct: the regions of one address space, in the order mapped.
+
+    Attributes:
+        vm_hugepage: khugepaged scans it (MMF_VM_HUGEPAGE).
+        lowest: the lowest address that a region has had, in base pages.
+    """
 
     def __init__(self) -> None:
         self.vmas: dict[str, Vma] = {}
+        self.vm_hugepage: bool = False
+        self.lowest: i64 = 0
         self.page_table_lock: SpinLock = SpinLock(PAGE_TABLE_LOCK)
         self.killed: bool = False
         self.nr_anon: i64 = 0

@@ -29,6 +29,7 @@ __all__ = [
     "MigrationEntry",
     "Rmap",
     "add_mapped",
+    "folio_maybe_mapped_shared",
     "remove_mapped",
 ]
 
@@ -72,6 +73,23 @@ def remove_mapped(pages: Mapped, mask: int) -> int:
             pages.more_mapped = None
     pages.mapped &= ~mask
     return mask
+
+
+def folio_maybe_mapped_shared(folio: Folio, ours: i64, mm_id: bool) -> bool:
+    """folio_maybe_mapped_shared() (include/linux/mm.h): another task maps it too, beside our own `ours` mappings.
+
+    With CONFIG_MM_ID (6.15, `mm_id`) the kernel knows, as long as no more than two tasks ever map it at a
+    time; before, folio_likely_mapped_shared() goes by the first page.
+    """
+    mapcount = folio.mapcount()
+    if mapcount <= 1:
+        return False
+    if mm_id:
+        return mapcount != ours
+    if folio.entire_mapcount or mapcount > folio.nr_pages:
+        return True
+    layers = folio.more_mapped
+    return layers is not None and layers[0] & 1 != 0
 
 
 @mypyc_attr(acyclic=True)

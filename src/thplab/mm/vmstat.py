@@ -31,6 +31,9 @@ __all__ = [
     "THP_MIGRATION_FAIL",
     "THP_MIGRATION_SPLIT",
     "THP_MIGRATION_SUCCESS",
+    "THP_SCAN_EXCEED_NONE_PTE",
+    "THP_SCAN_EXCEED_SHARED_PTE",
+    "THP_SCAN_EXCEED_SWAP_PTE",
     "THP_SPLIT_PAGE",
     "THP_SPLIT_PAGE_FAILED",
     "THP_SPLIT_PMD",
@@ -76,6 +79,9 @@ THP_FAULT_FALLBACK_CHARGE: Final = Counter(_E, "thp_fault_fallback_charge", "5.8
 THP_MIGRATION_FAIL: Final = Counter(_E, "thp_migration_fail", "5.9", "huge pages that could not move to another node whole")
 THP_MIGRATION_SPLIT: Final = Counter(_E, "thp_migration_split", "5.9", "of these, those that were split, and moved in pieces")
 THP_MIGRATION_SUCCESS: Final = Counter(_E, "thp_migration_success", "5.9", "huge pages that moved to another node whole")
+THP_SCAN_EXCEED_NONE_PTE: Final = Counter(_E, "thp_scan_exceed_none_pte", "5.17", "ranges that khugepaged left because of max_ptes_none")
+THP_SCAN_EXCEED_SHARED_PTE: Final = Counter(_E, "thp_scan_exceed_share_pte", "5.17", "ranges that khugepaged left because of max_ptes_shared")
+THP_SCAN_EXCEED_SWAP_PTE: Final = Counter(_E, "thp_scan_exceed_swap_pte", "5.17", "ranges that khugepaged left because of max_ptes_swap")
 THP_SPLIT_PAGE: Final = Counter(_E, "thp_split_page", "4.5", "huge pages split into base pages")
 THP_SPLIT_PAGE_FAILED: Final = Counter(_E, "thp_split_page_failed", "4.5", "splits that failed because the huge page was in use")
 THP_SPLIT_PMD: Final = Counter(_E, "thp_split_pmd", "4.5", "PMD entries replaced by 512 page table entries")

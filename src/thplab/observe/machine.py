@@ -14,6 +14,7 @@ from thplab.mm.shrinker_debug import shrinker_debugfs_count
 from thplab.mm.vmstat import mthp_size_name
 from thplab.scenario.observation import (
     CgroupFigures,
+    KhugepagedFigures,
     NodeFigures,
     Observation,
     RegionFigures,
@@ -61,6 +62,11 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
             for order, counters in enumerate(machine.vmstat.mthp)
             if order >= LOWEST_ORDER
         },
+        khugepaged=KhugepagedFigures(
+            full_scans=machine.khugepaged.full_scans,
+            pages_collapsed=machine.khugepaged.pages_collapsed,
+        ),
+        seconds=machine.khugepaged.clock / 1000,
     )
 
 

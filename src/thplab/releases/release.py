@@ -138,6 +138,68 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "and missing in those of 7.2 and 7.3",
         ),
     ] = True
+    collapses_shared: Annotated[
+        bool,
+        Difference(
+            since="5.8",
+            model="khugepaged.collapses_shared",
+            about="khugepaged collapses memory that large folios or forked tasks share; before, only base pages "
+            "that one task maps",
+            source="SCAN_PAGE_COMPOUND and the count of 1 in khugepaged_scan_pmd() of a 5.4 tree; the file "
+            "max_ptes_shared came with it",
+        ),
+    ] = True
+    collapse_alloc_nmask: Annotated[
+        bool,
+        Difference(
+            since="6.2",
+            model="khugepaged.alloc_nmask",
+            about="where several nodes have most of the pages, collapse takes the huge page from any of them; "
+            "before, they take turns, and it fails if the one whose turn it is has none",
+            source="e031ff96b334; last_khugepaged_target_node in a 5.4 tree, alloc_nmask in the source of 6.12",
+        ),
+    ] = True
+    collapse_asks_folio: Annotated[
+        bool,
+        Difference(
+            since="6.10",
+            model="khugepaged.asks_folio",
+            about="max_ptes_shared counts all entries of a large folio of which another task maps any page; "
+            "before, it counts the pages that another task maps",
+            source="1bafe96e89f0; there in the source of 6.12",
+        ),
+    ] = True
+    collapse_unmaps_in_batches: Annotated[
+        bool,
+        Difference(
+            since="6.17",
+            model="khugepaged.unmaps_in_batches",
+            about="collapse unmaps a large folio at once; before, page by page, so that it counts as partly mapped "
+            "(thp_deferred_split_page)",
+            source="4ea3594a4741; missing in the source of 6.12, there in that of 7.2",
+        ),
+    ] = True
+    collapse_passes_holes: Annotated[
+        bool,
+        Difference(
+            since="6.19",
+            model="madvise.collapse_passes_holes",
+            about="MADV_COLLAPSE goes on behind memory that was never touched; before, it ends there",
+            source="the commit that lets it continue on SCAN_PMD_NONE, of the same batch as split_queue_reparented; "
+            "missing in the source of 6.12, there in that of 7.2",
+        ),
+    ] = True
+    khugepaged_counts_entries: Annotated[
+        bool,
+        Difference(
+            since="7.1",
+            model="khugepaged.counts_entries",
+            about="a pass of khugepaged counts the entries that it looked at, so that it hurries past memory that "
+            "is huge or was never touched; before, each range counts 512",
+            source="the patch that refines the scan progress, of early 2026; missing in the source of 6.12, there in "
+            "that of 7.2",
+        ),
+    ] = True
     scan_skips_mlocked: Annotated[
         bool,
         Difference(

@@ -27,7 +27,7 @@ from thplab.scenario.schema import Claim
 
 __all__ = ["comparison_table"]
 
-_SECTIONS = ("regions", "cgroups", "nodes", "vmstat", "mthp")
+_SECTIONS = ("regions", "cgroups", "nodes", "vmstat", "mthp", "khugepaged")
 _MOMENT = "bold cyan"
 
 _Line = tuple[Text, list[Text]]
@@ -146,7 +146,7 @@ def _line(row: Row) -> _Line:
 
 def _place(row: Row) -> str:
     path = row.path
-    if path.section == "vmstat":
+    if path.section in ("vmstat", "khugepaged"):
         return "the kernel's counters"
     if path.section == "mthp":
         return f"the kernel's counters for huge pages of {path.subject}"

@@ -8,6 +8,7 @@ regions.victim.far.absent        pages of a region that have no node: zero, swap
 regions.job*.heap.huge           "*" in a subject: the sum over all that match
 vmstat.thp_split_page            a counter of /proc/vmstat
 mthp.2048kB.split                a counter of one size of huge pages
+khugepaged.pages_collapsed       a counter of khugepaged
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ _PATH = re.compile(
     | cgroups \.(?P<cgroup>[^\[\]\s]+?) (?:\[(?P<nid1>[0-9]{1,4})\])? \.(?P<name1>\w+)
     | regions \.(?P<region>[\w*-]+\.[\w*-]+) (?:\[(?P<nid2>[0-9]{1,4})\])? \.(?P<name2>\w+)
     | vmstat \.(?P<counter>\w+)
+    | khugepaged \.(?P<daemon>\w+)
     | mthp \.(?P<size>[0-9]{1,9}kB) \.(?P<mthp_counter>\w+)
     """,
     re.VERBOSE | re.ASCII,
@@ -57,8 +59,8 @@ class FigurePath(Written):
     """A path in its parts.
 
     Attributes:
-        section: "nodes", "cgroups", "regions", "vmstat" or "mthp".
-        subject: the cgroup, the region or the size of huge page; "" for nodes and vmstat.
+        section: "nodes", "cgroups", "regions", "vmstat", "mthp" or "khugepaged".
+        subject: the cgroup, the region or the size of huge page; "" for the other sections.
         nid: the node; None: the sum over all nodes, or the figure belongs to no node.
         name: the figure or the counter.
     """
@@ -128,6 +130,10 @@ def _parse(text: object) -> tuple[str, str, int | None, str]:
             'a figure has a path such as "regions.victim.far[1].huge", "cgroups./victim[0].queue", '
             '"nodes[0].free", "vmstat.thp_split_page" or "mthp.2048kB.split"'
         )
+    if match["daemon"]:
+        if match["daemon"] not in FIGURES["khugepaged"]:
+            raise ValueError(f"khugepaged has the figures {', '.join(FIGURES['khugepaged'])}")
+        return "khugepaged", "", None, match["daemon"]
     if match["counter"]:
         return "vmstat", "", None, match["counter"]
     if match["size"]:
@@ -165,6 +171,8 @@ def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen
             return [observation.vmstat.get(path.name)]
         case "mthp":
             return [observation.mthp.get(path.subject, {}).get(path.name)]
+        case "khugepaged":
+            return [getattr(observation.khugepaged, path.name)]
         case "nodes":
             return _on_nodes(observation.nodes, path)
         case "cgroups":
@@ -213,6 +221,8 @@ def all_figures(observation: Observation) -> Iterator[tuple[FigurePath, int | No
     for size, counters in observation.mthp.items():
         for name, value in counters.items():
             yield FigurePath("mthp", size, None, name), value
+    for name in FIGURES["khugepaged"]:
+        yield FigurePath("khugepaged", "", None, name), getattr(observation.khugepaged, name)
 
 
 def _by_node(

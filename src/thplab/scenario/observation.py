@@ -14,12 +14,13 @@ import msgspec
 
 from thplab.releases.release import Release
 from thplab.scenario.host_facts import HostFacts
-from thplab.scenario.rules import EXACT, KERNEL_OWN, OF_PROCESSES, Figure
+from thplab.scenario.rules import COUNTED, EXACT, KERNEL_OWN, OF_PROCESSES, Figure
 
 __all__ = [
     "FIGURES",
     "NODELESS",
     "CgroupFigures",
+    "KhugepagedFigures",
     "NodeFigures",
     "Observation",
     "RegionFigures",
@@ -139,6 +140,29 @@ class RegionFigures(msgspec.Struct, kw_only=True):
     ] = None
 
 
+class KhugepagedFigures(msgspec.Struct, kw_only=True):
+    """The daemon (/sys/kernel/mm/transparent_hugepage/khugepaged/), since the scenario began."""
+
+    full_scans: Annotated[
+        int | None,
+        Figure(
+            "events",
+            "khugepaged/full_scans",
+            "rounds through all registered address spaces",
+            COUNTED,
+        ),
+    ] = None
+    pages_collapsed: Annotated[
+        int | None,
+        Figure(
+            "huge pages",
+            "khugepaged/pages_collapsed",
+            "huge pages that khugepaged made; those of MADV_COLLAPSE do not count",
+            COUNTED,
+        ),
+    ] = None
+
+
 def _figures(*structs: type[msgspec.Struct]) -> Mapping[str, Figure]:
     """The figures of a section, by name, from the annotations of its fields."""
     return {
@@ -153,8 +177,9 @@ FIGURES: Mapping[str, Mapping[str, Figure]] = {
     "nodes": _figures(NodeFigures),
     "cgroups": _figures(CgroupFigures),
     "regions": _figures(RegionNode, RegionFigures),
+    "khugepaged": _figures(KhugepagedFigures),
 }
-"""The figures of the sections that have subjects or nodes."""
+"""The figures of the sections whose names are the same everywhere."""
 
 NODELESS = frozenset(_figures(RegionFigures))
 """Figures of a region that belong to no node."""
@@ -171,6 +196,9 @@ class Observation(msgspec.Struct, kw_only=True):
     vmstat: dict[str, int | None]
     mthp: dict[str, dict[str, int | None]]
     """By size as the kernel writes it ("2048kB"), then by counter."""
+    khugepaged: KhugepagedFigures = msgspec.field(default_factory=KhugepagedFigures)
+    seconds: float = 0.0
+    """How long ago the scenario began: on a kernel real time, on the model that of its `wait` steps."""
     missing: dict[str, str] = {}
 
 
@@ -186,7 +214,10 @@ def without_figures(seen: Observation, reason: str) -> Observation:
         },
         vmstat={},
         mthp={},
-        missing=dict.fromkeys(("nodes", "cgroups", "regions", "vmstat", "mthp"), reason),
+        seconds=seen.seconds,
+        missing=dict.fromkeys(
+            ("nodes", "cgroups", "regions", "vmstat", "mthp", "khugepaged"), reason
+        ),
     )
 
 

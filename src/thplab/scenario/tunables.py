@@ -208,11 +208,33 @@ THP_FILES = (
         draws=(511, 511, 409, 255, 0),
     ),
     Tunable(
+        "khugepaged/max_ptes_shared",
+        Numbers(0, HPAGE_PMD_NR - 1),
+        HPAGE_PMD_NR // 2,
+        "khugepaged.max_ptes_shared",
+        "pages that another task may map too where khugepaged makes a huge page",
+        since="5.8",
+    ),
+    Tunable(
+        "khugepaged/defrag",
+        Switch(),
+        True,
+        "khugepaged.defrag",
+        "whether khugepaged reclaims memory for a huge page",
+    ),
+    Tunable(
         "khugepaged/pages_to_scan",
         Numbers(1, (1 << 32) - 1),
         HPAGE_PMD_NR * 8,
         "khugepaged.pages_to_scan",
         "base pages that khugepaged looks at in a pass",
+    ),
+    Tunable(
+        "khugepaged/alloc_sleep_millisecs",
+        _MILLISECS,
+        60_000,
+        "khugepaged.alloc_sleep_millisecs",
+        "how long khugepaged waits, once in a pass, when there is no huge page for it",
     ),
     Tunable(
         "khugepaged/scan_sleep_millisecs",

@@ -26,9 +26,9 @@ from thplab.explorer.corpus.mutants_series import (
     QueueB14Fixed,
     QueueB15,
 )
+from thplab.mm.collapse import SCAN_SUCCEED, CollapseControl
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, HPAGE_PMD_ORDER
 from thplab.mm.gfp import GFP_KERNEL
-from thplab.mm.khugepaged import SCAN_SUCCEED
 from thplab.mm.list_lru import ListLru
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, PG_LARGE_RMAPPABLE, Folio, Vma
@@ -94,7 +94,7 @@ def _collapse(world: MachineWorld) -> Lanes:
     vma = _with_base_pages(world)
 
     def collapse() -> None:
-        result = world.machine.khugepaged.collapse(world.task, vma, 0, khugepaged=False)
+        result = world.machine.khugepaged.collapse(world.task, vma, 0, CollapseControl(False))
         promise(
             result != SCAN_SUCCEED or isinstance(vma.slots[0], Folio),
             "MADV_COLLAPSE reports success, and there is no huge page",

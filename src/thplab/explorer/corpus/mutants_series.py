@@ -11,7 +11,8 @@ from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import ListLruQueue
 from thplab.designs.list_lru_v1 import IsolateV1, ListLruV1
 from thplab.explorer.corpus.mutant import QueueWithLru, with_parts
-from thplab.mm.khugepaged import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, Khugepaged
+from thplab.mm.collapse import SCAN_ALLOC_HUGE_PAGE_FAIL, SCAN_SUCCEED, CollapseControl
+from thplab.mm.khugepaged import Khugepaged
 from thplab.mm.list_lru import Isolate, ListLru, ListLruOne
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import PG_ANON, PG_DEVICE_PRIVATE, Folio, Task, Vma
@@ -95,9 +96,9 @@ class QueueB04(QueueWithLru):
 class KhugepagedB05(Khugepaged):
     """`goto out_nolock` while the result is still SCAN_SUCCEED."""
 
-    def collapse(self, task: Task, vma: Vma, slot: i64, khugepaged: bool) -> str:
+    def collapse(self, task: Task, vma: Vma, slot: i64, cc: CollapseControl) -> str:
         """Success is reported though the heads could not be allocated."""
-        result = super().collapse(task, vma, slot, khugepaged)
+        result = super().collapse(task, vma, slot, cc)
         return SCAN_SUCCEED if result == SCAN_ALLOC_HUGE_PAGE_FAIL else result
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from types import MappingProxyType
 from typing import Literal, Self
 
-from thplab.mm.geometry import FULL_MASK
+from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR, PAGE_SIZE
 from thplab.scenario.declared import Declared
 from thplab.scenario.drawing import Draw
 from thplab.scenario.step import RangeStep
@@ -16,8 +18,6 @@ __all__ = ["Advise"]
 
 ADVICE = {"hugepage": 14, "nohugepage": 15, "collapse": 25}
 """MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_COLLAPSE."""
-FINE = ("succeed", "page_already_mapped_by_pmd")
-"""Results of a collapse that are no failure of madvise(2)."""
 
 
 class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
@@ -26,6 +26,11 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
     advice: Literal["hugepage", "nohugepage", "collapse"]
 
     weights = MappingProxyType({"nodes": 3, "khugepaged": 2})
+    interfaces = MappingProxyType({"MADV_COLLAPSE": "6.1"})
+
+    def needs(self) -> tuple[str, ...]:
+        """Only collapse needs something that not every release has."""
+        return ("MADV_COLLAPSE",) if self.advice == "collapse" else ()
 
     def check(self, declared: Declared) -> None:
         """MADV_HUGEPAGE and MADV_NOHUGEPAGE are for a whole region; collapse takes offset and length."""
@@ -36,19 +41,25 @@ class Advise(RangeStep, tag="advise", frozen=True, kw_only=True):
             raise declared.wrong(
                 'advice = "collapse" is for whole huge pages', "use offset and length, no part"
             )
+        elif self.offset or self.length is not None:
+            size = declared.region(self.task, self.region).size
+            extent = self.extent(size, declared.where)
+            if extent.end // HPAGE_PMD_NR <= -(-extent.first // HPAGE_PMD_NR):
+                raise declared.wrong(
+                    'advice = "collapse" is for whole huge pages, and the range has none',
+                    "choose a range with 2M that begin at a multiple of 2M",
+                )
 
     def on_model(self, world: ModelWorld) -> str:
-        """Mark the region, or collapse each slot."""
+        """Mark the region, or collapse the range; says what madvise(2) returns."""
         task, vma = world.region(self)
+        madvise = world.machine.madvise
         if self.advice != "collapse":
-            vma.thp = self.advice
+            madvise.hugepage_madvise(task, vma, self.advice)
             return ""
-        results: dict[str, int] = {}
-        for slot, mask in world.slots(self):
-            if mask == FULL_MASK:
-                result = world.machine.khugepaged.collapse(task, vma, slot, False)
-                results[result] = results.get(result, 0) + 1
-        return ", ".join(f"{times}x {why}" for why, times in results.items() if why not in FINE)
+        extent = self.extent(vma.nr_pages * PAGE_SIZE, f"region {self.region}")
+        error = madvise.collapse(task, vma, extent.first, extent.end)
+        return f"refused: {error} ({os.strerror(getattr(errno, error))})" if error else ""
 
     def on_kernel(self, world: KernelWorld) -> str:
         """One call for each range."""
