@@ -12,14 +12,16 @@ import pytest
 
 from thplab.backends import model, vm
 from thplab.backends.errors import KernelRunError
-from thplab.cli import main
+from thplab.cli import kernel_verbs, main
 from thplab.comparison.record import read_records
 from thplab.errors import InputError, ThplabError
 from thplab.releases.release import Release
+from thplab.scenario.library import library_dir
 from thplab.scenario.observation import Run, without_figures
 from thplab.scenario.schema import Scenario
 
 DIFFERS = "guard-rail"
+THREE = ("cover-letter", DIFFERS, "memcg-limit")
 
 
 def kernel_run(scenario: Scenario, kernel: str) -> Run | ThplabError:
@@ -53,7 +55,9 @@ def kernel_run(scenario: Scenario, kernel: str) -> Run | ThplabError:
 
 @pytest.fixture(autouse=True)
 def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the place of guests."""
+    """In the place of guests; and a library of three scenarios."""
+    files = [library_dir() / f"{name}.toml" for name in THREE]
+    monkeypatch.setattr(kernel_verbs, "library_files", lambda: files)
 
     def run_each(
         scenarios: Sequence[Scenario], kernel: str, time_limit: float | None
@@ -66,7 +70,7 @@ def kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def verify(*arguments: str) -> int:
     """Three scenarios of the library."""
-    return main(["verify", "cover-letter", DIFFERS, "memcg-limit", *arguments])
+    return main(["verify", *THREE, *arguments])
 
 
 @pytest.mark.parametrize(
@@ -146,7 +150,7 @@ def test_the_library_is_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert small.library is not None
     assert small.library.not_compared == {DIFFERS: "too little memory"}
     assert good.library is not None
-    assert DIFFERS in good.library.agree
+    assert good.library.agree == list(THREE)
     assert good.library.figures > 500
     with_names = ["verify", DIFFERS, "--kernel", "good", "--record", str(tmp_path)]
     assert main(with_names) == 2
