@@ -24,7 +24,7 @@ MEASURED := $(addprefix tests/,cpu mm designs releases conformance model)
 PURE := PYTHONPATH=src
 
 KERNELS := $(or $(THPLAB_KERNELS),../shared/kernels)
-DESIGNS_OF_KERNELS := split_queue list_lru
+VERIFIED_KERNELS := bzImage-split_queue bzImage-7.3
 
 PACKAGE := pyproject.toml setup.py LICENSE $(shell find src/thplab scenarios -name '*.py' -o -name '*.toml')
 EXTRAS := test vm lint bench docs
@@ -50,16 +50,17 @@ test-vm: $(VENV)/.installed $(VENV)/.test $(VENV)/.vm ## the tests that boot ker
 	$(PURE) $(PYTEST) -m vm $(PYTEST_ARGS)
 
 # The kernels side by side: a guest in software emulation keeps one processor busy.
-verify-vm: $(VENV)/.installed $(VENV)/.vm ## the library and 50 random scenarios on both kernels (minutes)
-	@for design in $(DESIGNS_OF_KERNELS); do \
-		test -e "$(KERNELS)/bzImage-$$design" || { \
-			echo "no kernel $(KERNELS)/bzImage-$$design: set THPLAB_KERNELS to a folder that has it" >&2; exit 2; }; \
-	done
-	@$(MAKE) --no-print-directory --output-sync=target --jobs=2 $(DESIGNS_OF_KERNELS:%=verify-vm-%)
+verify-vm: $(VENV)/.installed $(VENV)/.vm ## the library and random scenarios on the kernels of 6.12 and 7.3 (minutes)
+	@there=(); for kernel in $(VERIFIED_KERNELS); do \
+		if [ -e "$(KERNELS)/$$kernel" ]; then there+=("verify-vm-$$kernel"); \
+		else echo "== LEFT OUT: no kernel $(KERNELS)/$$kernel: set THPLAB_KERNELS to a folder that has it" >&2; fi; \
+	done; \
+	[ $${#there[@]} -gt 0 ] || exit 2; \
+	$(MAKE) --no-print-directory --output-sync=target --jobs=2 "$${there[@]}"
 
 verify-vm-%:
-	@$(BIN)/thplab verify --kernel "$(KERNELS)/bzImage-$*"
-	@$(BIN)/thplab fuzz --kernel "$(KERNELS)/bzImage-$*" --count 50
+	@$(BIN)/thplab verify --kernel "$(KERNELS)/$*"
+	@$(BIN)/thplab fuzz --kernel "$(KERNELS)/$*" --count 50
 
 COMPILED_TESTS := $(QUICK)
 

@@ -150,3 +150,15 @@ def test_a_zoneinfo_that_cannot_be_read_is_a_note(
     assert run.host is None
     (note,) = run.notes
     assert "Permission denied: '/proc/zoneinfo'" in note
+
+
+def test_huge_pages_of_other_processes_are_noted(tmp_path: Path) -> None:
+    """They may be on the queue, where reclaim splits them with the scenario's."""
+    for node, held in ((0, 0), (1, 4096)):
+        folder = tmp_path / f"devices/system/node/node{node}"
+        folder.mkdir(parents=True)
+        text = f"Node {node} AnonHugePages: {held} kB\n"
+        (folder / "meminfo").write_text(text, encoding="ascii")
+    assert session.huge_pages_of_others([0], tmp_path) == []
+    (note,) = session.huge_pages_of_others([0, 1], tmp_path)
+    assert note.startswith("other processes had 4M of huge pages when the scenario began")

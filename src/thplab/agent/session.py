@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from thplab.agent.kswapd import revive_kswapd
 from thplab.agent.observer import Observer
 from thplab.agent.task import Task
 from thplab.agent.tunables import THP, Tunables
-from thplab.observe.node_meminfo import cpus_of_node, online_nodes
+from thplab.observe.node_meminfo import cpus_of_node, online_nodes, read_node_meminfo
 from thplab.observe.vmstat import fold_per_cpu_counters
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.release import Release
@@ -24,8 +25,9 @@ from thplab.scenario.errors import InputError
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 from thplab.scenario.tunables import AWAKE, ThpSettings
+from thplab.scenario.units import human_size
 
-__all__ = ["note_host", "run_scenario", "stay_on_first_node"]
+__all__ = ["huge_pages_of_others", "note_host", "run_scenario", "stay_on_first_node"]
 
 _OUTLIVES_THE_TASKS = -999
 _SLEEPS = ("khugepaged/scan_sleep_millisecs", "khugepaged/alloc_sleep_millisecs")
@@ -73,6 +75,7 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
         observations=[],
     )
     try:
+        run.notes.extend(huge_pages_of_others(range(nodes)))
         run.notes.extend(_set_thp(scenario.host.thp, tunables))
         revive_kswapd(base, range(nodes))
         if hierarchy.is_root:
@@ -94,6 +97,17 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
         hierarchy.remove_all()
         tunables.restore()
     return run
+
+
+def huge_pages_of_others(nodes: Iterable[int], sys: Path = Path("/sys")) -> list[str]:
+    """A note if other processes have huge pages before the tasks start: these may be on the queue too."""
+    held = sum(read_node_meminfo(node, sys).get("AnonHugePages", 0) for node in nodes)
+    if not held:
+        return []
+    found = f"other processes had {human_size(held)} of huge pages when the scenario began"
+    return [
+        f"{found}; where reclaim splits some of them, the counters of the machine count these too"
+    ]
 
 
 def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task]) -> None:
