@@ -32,7 +32,7 @@ def test_every_thing_has_a_line_and_what_is_not_good_a_remedy(
     found = findings()
     wanted = {
         *("compiled model", "QEMU", "vng", "file", "virtiofsd", "kernels", "KVM", "root"),
-        *("cgroup v2", "debugfs", "SHRINKER_DEBUG", "NUMA nodes", "huge pages"),
+        *("Debian's kernels", "cgroup v2", "debugfs", "SHRINKER_DEBUG", "NUMA nodes", "huge pages"),
     }
     assert set(found) == wanted
     for finding in found.values():
@@ -51,6 +51,8 @@ def test_what_is_missing_is_said_with_its_package(
     assert "qemu-system-x86" in found["QEMU"].remedy
     assert "thplab[vm]" in found["vng"].remedy
     assert found["kernels"].state == "missing"
+    assert found["Debian's kernels"].found == "apt-cache is not installed"
+    assert "package apt" in found["Debian's kernels"].remedy
 
 
 def test_kvm_is_tried_with_a_kernel_that_is_there(

@@ -22,6 +22,7 @@ __all__ = [
     "has_modules",
     "known_kernels",
     "newest_kernel",
+    "require_debian",
 ]
 
 _RELEASE = re.compile(r"\d+\.\d+")
@@ -48,7 +49,7 @@ def fetch_debian_kernel(release: str) -> Path:
     """
     if not _RELEASE.fullmatch(release):
         raise InputError(f"debian:{release}: a release has two numbers, as in debian:6.12")
-    require("apt-cache", "apt-get", "dpkg-deb", "depmod", "busybox")
+    require_debian()
     cached = cached_kernels().get(release)
     problems: dict[str, str] = {}
     for apt in _sources(fetch=cached is None, problems=problems):
@@ -73,6 +74,15 @@ def fetch_debian_kernel(release: str) -> Path:
         first = next(iter(problems.values()))
         told = "; ".join(text for text in (told, f"{failed}: {first}") if text)
     raise InputError(f"debian:{release}: {told}; `thplab kernels` lists those that there are")
+
+
+def require_debian() -> None:
+    """Refuse if this host lacks a tool for Debian's kernels.
+
+    Raises:
+        InputError: it does; the message names the package.
+    """
+    require("apt-cache", "apt-get", "dpkg-deb", "depmod", "busybox")
 
 
 def _sources(*, fetch: bool, problems: dict[str, str]) -> Iterator[Apt]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from thplab.backends.debian_kernel import cached_kernels, require_debian
 from thplab.backends.guest import find_program
 from thplab.backends.host import cgroup_mount
 from thplab.backends.kernels_folder import kernels_folder, kernels_in_folder
@@ -18,6 +19,7 @@ from thplab.backends.virtiofsd import find_virtiofsd
 from thplab.observe.mthp import THP_DIRECTORY
 from thplab.observe.node_meminfo import online_nodes
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
+from thplab.scenario.errors import InputError
 
 __all__ = ["Finding", "examine"]
 
@@ -52,6 +54,7 @@ def examine() -> Iterator[Finding]:
         _file,
         _virtiofsd,
         _kernels,
+        _debian,
         _kvm,
         _root,
         _cgroups,
@@ -116,6 +119,17 @@ def _kernels() -> Finding:
         return Finding("kernels", "--kernel", "good", f"{kernels_folder()}: {names}")
     remedy = "give --kernel an image or debian:6.12; set THPLAB_KERNELS to a folder for the tests"
     return Finding("kernels", "--kernel", "missing", f"none in {kernels_folder()}", remedy)
+
+
+def _debian() -> Finding:
+    """What debian:X.Y takes: apt, its tools, and Debian's keys."""
+    try:
+        require_debian()
+    except InputError as error:
+        found, _, remedy = str(error).partition("; ")
+        return Finding("Debian's kernels", "--kernel", "missing", found, remedy)
+    releases = ", ".join(cached_kernels()) or "none"
+    return Finding("Debian's kernels", "--kernel", "good", f"apt is here; in the cache: {releases}")
 
 
 def _kvm() -> Finding:
