@@ -123,11 +123,16 @@ class Draw:
 
     def limit(self) -> Size:
         """A limit that a few huge pages reach, and that is no multiple of their size."""
-        return Size((2 * self.random.randint(1, 16) + 1) << 20)
+        return Size((2 * self.random.randint(1, 6) + 1) << 20)
 
     def cgroup(self) -> str:
         """A cgroup below the root."""
         return self.choice([path for path in self.declared.cgroups if path != "/"])
+
+    def home(self) -> str:
+        """A cgroup below the root, more often one that has tasks."""
+        homes = [task.cgroup for task in self.declared.tasks.values() if task.cgroup != "/"]
+        return self.choice([*homes, *homes, self.cgroup()])
 
     def leaf(self) -> str:
         """A cgroup that can hold tasks."""

@@ -67,8 +67,8 @@ def _settings(random: Random, series: Series) -> ThpSettings:
     for file, row in ThpSettings.rows.items():
         if row.draws:
             settings = settings.with_value(file, random.choice(row.draws))
-    for file, value in series.settings.items():
-        settings = settings.with_value(file, value)
+    for file, values in series.settings.items():
+        settings = settings.with_value(file, random.choice(values))
     return settings
 
 

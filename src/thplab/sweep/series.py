@@ -20,6 +20,7 @@ from thplab.scenario.parts import Part
 from thplab.scenario.policies import Policy
 from thplab.scenario.step import Step
 from thplab.scenario.steps import STEPS
+from thplab.scenario.steps.discard import Discard
 from thplab.scenario.steps.exit import Exit
 from thplab.scenario.steps.map import Map
 from thplab.scenario.steps.set import Set
@@ -52,7 +53,7 @@ class Series(NamedTuple):
         hosts: the memory of the nodes, one of these.
         cgroups: the cgroups of its scenarios.
         leaves: the cgroup of each task in turn; empty: a drawn one.
-        settings: files of huge pages that the host sets, instead of a drawn value.
+        settings: files of huge pages that the host sets, to one of these values.
         length: the least and the largest number of steps that are drawn.
         begin, middle, end: the steps that it adds before the drawn ones, in their middle, and after them.
     """
@@ -62,7 +63,7 @@ class Series(NamedTuple):
     hosts: tuple[tuple[Size, ...], ...]
     cgroups: tuple[str, ...] = ("/a", "/b", "/c", "/c/d", "/idle")
     leaves: tuple[str, ...] = ()
-    settings: Mapping[str, Value] = {}
+    settings: Mapping[str, tuple[Value, ...]] = {}
     length: tuple[int, int] = (5, 18)
     begin: Callable[[Draw], Steps] = lambda _draw: []
     middle: Callable[[Draw], Steps] = lambda _draw: []
@@ -117,15 +118,34 @@ def _let_khugepaged_pass_once(draw: Draw) -> Steps:
     return [*_let_khugepaged_pass(draw), Set(file=_SLEEP, value=_ASLEEP), Wait(seconds=1)]
 
 
-def _lift_high(draw: Draw) -> Steps:
-    """Lower memory.high below what is used, and lift it again, because a task beyond it is slowed down."""
-    if draw.chance(0.4):
+def _use_memory(draw: Draw) -> Steps:
+    """Each task has some huge pages, most of them with holes, so that a limit has something to reclaim."""
+    steps: Steps = []
+    for task in draw.declared.tasks:
+        region = draw.new_name("r")
+        size = Size(draw.random.randint(2, 6) * HPAGE_PMD_SIZE)
+        steps.append(Map(task=task, region=region, size=size))
+        steps.append(Touch(task=task, region=region))
+        if draw.chance(0.8):
+            steps.append(Discard(task=task, region=region, part=draw.part()))
+    return steps
+
+
+def _lower_high(draw: Draw) -> Steps:
+    """Lower memory.high below what is used, sometimes fault beyond it, and lift it again.
+
+    It is lifted because the kernel makes a task beyond it wait, up to two seconds at a time.
+    """
+    task = draw.task()
+    if task is None or draw.chance(0.2):
         return []
-    cgroup = draw.leaf()
-    return [
-        Set(file="memory.high", value=draw.limit(), cgroup=cgroup),
-        Set(file="memory.high", value="max", cgroup=cgroup),
-    ]
+    cgroup = draw.declared.tasks[task].cgroup
+    steps: Steps = [Set(file="memory.high", value=draw.limit(), cgroup=cgroup)]
+    if draw.chance(0.4):
+        region = draw.new_name("r")
+        steps.append(Map(task=task, region=region, size=Size(2 * HPAGE_PMD_SIZE)))
+        steps.append(Touch(task=task, region=region))
+    return [*steps, Set(file="memory.high", value="max", cgroup=cgroup)]
 
 
 SERIES = {
@@ -142,13 +162,19 @@ SERIES = {
             hosts=((_SMALL,) * 2,),
             cgroups=("/a", "/b", "/c", "/c/d", "/c/e", "/idle"),
             leaves=("/a", "/b", "/c/d", "/c/e"),
-            middle=_lift_high,
+            settings={"enabled": ("always",)},
+            length=(5, 14),
+            begin=_use_memory,
+            middle=_lower_high,
+            end=_lower_high,
         ),
         Series(
             name="nodes",
             about="full nodes, two or three of them: fallbacks, move_pages, MADV_COLLAPSE",
             hosts=((_SMALL,) * 2, (_SMALL,) * 3),
             cgroups=("/a", "/b", "/c", "/c/d", "/full", "/idle"),
+            # Without huge pages anywhere the kernel lowers the watermarks.
+            settings={"enabled": ("always", "always", "madvise")},
             length=(4, 12),
             begin=_fill_a_node,
             middle=_empty_a_node,
@@ -158,9 +184,10 @@ SERIES = {
             about="khugepaged awake, and MADV_COLLAPSE",
             hosts=((_SMALL,) * 2,),
             settings={
-                AWAKE: True,
-                _SLEEP: _ASLEEP,
-                "khugepaged/pages_to_scan": _EVERYTHING,
+                AWAKE: (True,),
+                _SLEEP: (_ASLEEP,),
+                "khugepaged/pages_to_scan": (_EVERYTHING,),
+                "enabled": ("always", "always", "madvise"),
             },
             length=(4, 12),
             middle=_let_khugepaged_pass_once,

@@ -81,5 +81,5 @@ class Reclaim(Step, tag="reclaim", frozen=True):
         goes on to the last priority, and splits whatever is queued. Otherwise of one that never had memory.
         """
         if draw.series == "limits":
-            return cls(cgroup=draw.cgroup(), size=Size(draw.choice((1, 4, 32)) << 20))
+            return cls(cgroup=draw.home(), size=Size(draw.choice((1, 4, 32)) << 20))
         return cls(cgroup=draw.never_used, size=Size(1 << 20))

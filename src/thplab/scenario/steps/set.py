@@ -25,7 +25,7 @@ class Set(Step, tag="set", frozen=True):
     value: bool | int | str
     cgroup: str | None = None
 
-    weights = MappingProxyType({"limits": 5, "nodes": 0})
+    weights = MappingProxyType({"limits": 8, "nodes": 0})
 
     def __post_init__(self) -> None:
         """Decode the value as the file takes it; check() refuses an unknown file."""
@@ -89,10 +89,8 @@ class Set(Step, tag="set", frozen=True):
     def draw(cls, draw: Draw) -> Self | None:
         """A file whose row says what fuzz writes; in the series "limits" a limit of a cgroup, or protection."""
         if draw.series == "limits":
-            file = draw.choice(
-                ("memory.max", "memory.max", "memory.high", "memory.low", "memory.min")
-            )
-            return cls(file=file, value=draw.limit(), cgroup=draw.cgroup())
+            file = draw.choice(("memory.max", "memory.max", "memory.low", "memory.min"))
+            return cls(file=file, value=draw.limit(), cgroup=draw.home())
         if draw.series == "khugepaged":
             row = ThpSettings.rows["khugepaged/max_ptes_none"]
             return cls(file=row.file, value=draw.choice(row.draws))
