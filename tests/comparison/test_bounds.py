@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from thplab.backends import model
-from thplab.comparison.bounds import free_memory_bounds, verify_beside
+from thplab.comparison.bounds import free_memory_bounds, most_charged, verify_beside
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.named import release_named
 from thplab.scenario.host_facts import HostFacts
@@ -99,5 +99,11 @@ def test_the_bounds_are_what_processes_tables_and_lists_take(
     less, more = free_memory_bounds(scenario, facts.nodes[1])
     lists = 124
     processes = 2 * 512  # the task and the agent
-    tables = 244 * 2
+    tables = 244
     assert (less, more) == (lists + processes + tables, lists + processes + 5)
+
+
+def test_the_processes_of_a_cgroup_are_charged_for_what_they_may_have(scenario: Scenario) -> None:
+    process, tables, in_advance = 512, 244, 2 * 64
+    assert most_charged(scenario, "/job", 30) == 30 + process + tables + in_advance
+    assert most_charged(scenario, "/idle", 0) == tables + in_advance

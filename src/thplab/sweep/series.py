@@ -77,9 +77,8 @@ class Series(NamedTuple):
 
 
 def _fill_a_node(draw: Draw) -> Steps:
-    """Fill a node with base pages down to its low watermark, then with huge pages down to the min watermark.
-
-    What the node has no room for goes to the next one. No huge page fits on the node any more.
+    """Fill a node with huge pages down to its min watermark. No huge page fits any more, and base pages, which
+    look at the low watermark first, go to the next node.
     """
     if draw.chance(0.15):
         return []
@@ -88,13 +87,11 @@ def _fill_a_node(draw: Draw) -> Steps:
     draw.full.add(node)
     draw.declared.add_task(_FILLER, Task(cgroup="/full"))
     policy = Policy(mode="preferred", nodes=(node,))
-    size = draw.declared.host.nodes[node]
+    size = Size(draw.declared.host.nodes[node] * 7 // 8)
     first = Part.parse("first page of each huge page")
     return [
-        Map(task=_FILLER, region="base", size=Size(size * 7 // 8), policy=policy, thp="nohugepage"),
-        Touch(task=_FILLER, region="base"),
-        Map(task=_FILLER, region="huge", size=Size(8 * HPAGE_PMD_SIZE), policy=policy),
-        Touch(task=_FILLER, region="huge", part=first),
+        Map(task=_FILLER, region="most", size=size, policy=policy),
+        Touch(task=_FILLER, region="most", part=first),
     ]
 
 
@@ -173,8 +170,7 @@ SERIES = {
             about="full nodes, two or three of them: fallbacks, move_pages, MADV_COLLAPSE",
             hosts=((_SMALL,) * 2, (_SMALL,) * 3),
             cgroups=("/a", "/b", "/c", "/c/d", "/full", "/idle"),
-            # Without huge pages anywhere the kernel lowers the watermarks.
-            settings={"enabled": ("always", "always", "madvise")},
+            settings={"enabled": ("always",)},
             length=(4, 12),
             begin=_fill_a_node,
             middle=_empty_a_node,
