@@ -206,7 +206,10 @@ OUTCOMES: dict[Question, dict[str, list[str]]] = {
     what_the_count_file_shows: {"[5, 5]": OLD, "[2, 3]": NEW},
     what_reclaim_of_node_0_splits: {"5 huge pages": OLD, "2 huge pages": NEW},
     what_reclaim_of_a_node_with_nothing_splits: {"0 huge pages": [*OLD, *NEW]},
-    who_owns_the_memory_of_a_removed_cgroup: {"the dead cgroup": OLD, "its parent": NEW},
+    who_owns_the_memory_of_a_removed_cgroup: {
+        "the dead cgroup": ["split_queue"],
+        "its parent": ["split_queue_reparented", *NEW],
+    },
     whether_the_queue_of_a_removed_cgroup_is_found: {
         "no": ["split_queue"],
         "yes": ["split_queue_reparented", *NEW],

@@ -51,7 +51,7 @@ def test_head_allocation_reaches_the_parent_of_the_root() -> None:
     trace = verdict.trace()
     places = [
         trace.rindex(name)
-        for name in ("memcg_list_lru_allocated()", "memcg_reparent_objcgs()", "try_get memcg /\n")
+        for name in ("memcg_list_lru_allocated()", "memcg_reparent_objcgs()", "try_get memcg / ")
     ]
     assert places == sorted(places)
 

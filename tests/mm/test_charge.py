@@ -188,7 +188,8 @@ def test_without_the_memory_controller_nothing_is_charged() -> None:
     folio = Folio(9, 0)
     assert machine.charges.charge_folio(folio, job, GFP_KERNEL, None)
     assert machine.charges.try_charge(job, 10, GFP_KERNEL, None)
-    machine.charges.uncharge_pages(job.objcg, 10)
+    objcg = machine.objcgs.get(job, 0)
+    machine.charges.uncharge_pages(objcg, 10)
     assert (folio.objcg, job.memory.usage) == (None, 0)
 
 

@@ -263,7 +263,7 @@ def frozen_folio() -> Folio:
     """One that only the final put knows."""
     folio = Folio(9, 0)
     assert folio.ref_freeze(1)
-    folio.objcg = small_machine().memcg.root.objcg
+    folio.objcg = small_machine().memcg.root.nodeinfo[0].objcg
     return folio
 
 

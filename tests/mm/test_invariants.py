@@ -16,7 +16,7 @@ from thplab.designs.split_queue import SplitQueue
 from thplab.mm.invariants import check
 from thplab.mm.list_lru import DEAD, ListLru, ListLruOne
 from thplab.mm.machine import Machine
-from thplab.mm.memcontrol import CSS_ONLINE, MemCgroup
+from thplab.mm.memcontrol import CSS_ONLINE, MemCgroup, ObjCgroup
 from thplab.mm.mm_types import PG_PARTIALLY_MAPPED, BasePages, Folio, PteMap
 
 
@@ -130,11 +130,22 @@ def cgroup_counter(machine: Machine) -> None:
 
 
 def foreign_objcg(machine: Machine) -> None:
-    machine.memcg.by_path["/a"].objcgs.append(job(machine).objcg)
+    machine.memcg.by_path["/a"].nodeinfo[0].objcgs[objcg_of(machine)] = None
+
+
+def objcg_of(machine: Machine) -> ObjCgroup:
+    objcg = job(machine).nodeinfo[0].objcg
+    assert objcg is not None
+    return objcg
+
+
+def other_nodes_objcg(machine: Machine) -> None:
+    """get_migration_objcg() prevents it."""
+    halved_folio(machine).objcg = job(machine).nodeinfo[1].objcg
 
 
 def objcg_reference(machine: Machine) -> None:
-    job(machine).objcg.get()
+    objcg_of(machine).get()
 
 
 def css_reference(machine: Machine) -> None:
@@ -233,8 +244,9 @@ FOUND: list[tuple[Damage, str]] = [
     (node_counter, "node 1: NR_ANON_MAPPED 512, NR_ANON_THPS 511"),
     (page_counter, "memcg /a: 1544 pages charged, 1539 in use"),
     (cgroup_counter, "memcg /a/b node 0: anon, thp, lru are"),
-    (foreign_objcg, "objcg(/a/b) is on the list of memcg /a"),
-    (objcg_reference, "objcg(/a/b) has 6 references, should have 5"),
+    (foreign_objcg, "objcg /a/b node 0 is on the list of memcg /a, node 0"),
+    (other_nodes_objcg, "is charged through objcg /a/b node 1, of another node"),
+    (objcg_reference, "objcg /a/b node 0 has 5 references, should have 4"),
     (css_reference, "memcg /a/b has 3 references, should have 2"),
     (tasks_of_a_cgroup, "memcg /a/b: 1 tasks, has 2"),
     (partially_mapped_counter, "nr_anon_partially_mapped of order 9 is 2, 1 folios are flagged"),

@@ -22,6 +22,13 @@ def paths(machine: Machine, root: str = "/") -> list[str]:
     return [memcg.path for memcg in machine.memcg.iterate(machine.memcg.by_path[root])]
 
 
+def objcg_of(memcg: MemCgroup, nid: int = 0) -> ObjCgroup:
+    """What memory of the node is charged through."""
+    objcg = memcg.nodeinfo[nid].objcg
+    assert objcg is not None
+    return objcg
+
+
 # The tree
 
 
@@ -123,7 +130,8 @@ def test_dying_is_seen_a_grace_period_before_the_lists_go(machine: Machine) -> N
 
     machine.deferred_split = Order(machine)
     machine.memcg.rmdir(job)
-    assert states == [(True, False)]
+    assert states == [(True, True)]
+    assert not job.online()
 
 
 def test_lists_move_before_what_is_charged_does() -> None:
@@ -138,7 +146,7 @@ def test_lists_move_before_what_is_charged_does() -> None:
             info = parent.nodeinfo[0].shrinker_info
             assert info is not None
             order.append(
-                f"lists of the parent: {lists}, objcg is {memcg.objcg.memcg.path}'s, "
+                f"lists of the parent: {lists}, objcg is {objcg_of(memcg).memcg.path}'s, "
                 f"deferred {info.unit[0].nr_deferred[self.id]}"
             )
 
@@ -190,13 +198,13 @@ def test_reparenting_goes_through_generations(machine: Machine) -> None:
         assert check(machine) == []
     assert paths(machine) == ["/"]
     assert machine.memcg.root.nodeinfo[0].nr_anon == 512
-    assert len(machine.memcg.root.objcgs) == 2
+    assert len(machine.memcg.root.nodeinfo[0].objcgs) == 2
     machine.exit(task)
-    assert len(machine.memcg.root.objcgs) == 1
+    assert len(machine.memcg.root.nodeinfo[0].objcgs) == 1
 
 
 def test_without_reparenting_a_removed_cgroup_lives_as_long_as_its_memory() -> None:
-    """Up to 7.1: a zombie."""
+    """Until 7.0: a zombie."""
     machine = small_machine("split_queue")
     task = start(machine)
     job = task.memcg
@@ -206,7 +214,7 @@ def test_without_reparenting_a_removed_cgroup_lives_as_long_as_its_memory() -> N
     assert not job.online()
     assert not job.is_freed()
     assert job.memory.usage == 512
-    assert paths(machine) == ["/"]
+    assert paths(machine) == ["/", "/job"]
     assert cgroup(machine).kmemcg_id != job.kmemcg_id
     assert check(machine) == []
     machine.exit(task)
@@ -216,6 +224,7 @@ def test_without_reparenting_a_removed_cgroup_lives_as_long_as_its_memory() -> N
 
 def test_a_new_cgroup_may_take_the_path_of_a_zombie() -> None:
     machine = small_machine("split_queue_reparented")
+    machine.objcgs.reparents_lru_folios = False
     task = start(machine)
     old = task.memcg
     touched(machine, task, 1)
@@ -301,7 +310,7 @@ def test_objects_say_what_they_are() -> None:
     machine = small_machine(None)
     job = cgroup(machine)
     assert repr(job) == "memcg /job"
-    assert repr(job.objcg) == "objcg(/job)"
+    assert repr(objcg_of(job, 1)) == "objcg /job node 1"
 
 
 def test_a_watched_tree_does_the_same(watched: Watcher, machine: Machine, task: Task) -> None:

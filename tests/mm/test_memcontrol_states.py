@@ -12,7 +12,7 @@ from tests.mm.states import OneMachine
 from thplab.mm.deferred_split import NoQueue
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
-from thplab.mm.mm_types import Folio
+from thplab.mm.mm_types import PG_LRU, Folio
 
 UNLIMITED = 1 << 40
 
@@ -29,7 +29,7 @@ class TreeStates(OneMachine):
 
     def __init__(self) -> None:
         super().__init__(Machine([64 * MIB, 64 * MIB], NoQueue))
-        self.machine.memcg.reparents_lru_folios = self.reparents
+        self.machine.objcgs.reparents_lru_folios = self.reparents
         self.tree = self.machine.memcg
         self.paths = ["/"]
         self.made: dict[str, int] = {"/": 0}
@@ -37,6 +37,8 @@ class TreeStates(OneMachine):
         self.tasks: dict[str, str] = {}
         # What each folio was charged to; a dead cgroup's name has a number behind it.
         self.folios: list[tuple[Folio, str]] = []
+        # What was charged to the root itself, which no page counter counts.
+        self.uncounted: set[Folio] = set()
         self.dead: dict[str, MemCgroup] = {}
         self.parents: dict[str, str] = {}
         self.count = 0
@@ -61,7 +63,11 @@ class TreeStates(OneMachine):
 
     def usage(self, name: str) -> int:
         """Base pages charged to it or below."""
-        return sum(512 for _, owner in self.folios if name in self.line(owner))
+        return sum(
+            512
+            for folio, owner in self.folios
+            if folio not in self.uncounted and name in self.line(owner)
+        )
 
     @precondition(lambda self: len(self.paths) < 8)
     @rule(data=st.data())
@@ -108,19 +114,40 @@ class TreeStates(OneMachine):
     @rule(data=st.data())
     def charge(self, data: st.DataObject) -> None:
         path = data.draw(st.sampled_from(self.paths))
-        folio = Folio(9, 0)
-        fits = all(
+        folio = Folio(9, data.draw(st.integers(0, 1)))
+        fits = path == "/" or all(
             self.usage(name) + 512 <= self.limits.get(name, UNLIMITED) for name in self.line(path)
         )
         assert self.machine.charges.charge_folio(folio, self.tree.by_path[path], 0, None) is fits
         if fits:
             self.folios.append((folio, path))
+            if path == "/":
+                self.uncounted.add(folio)
+
+    @precondition(lambda self: self.folios)
+    @rule(data=st.data())
+    def migrate(self, data: st.DataObject) -> None:
+        place = data.draw(st.integers(0, len(self.folios) - 1))
+        old, owner = self.folios[place]
+        new = Folio(9, 1 - old.nid)
+        # Whatever moves is on an LRU list.
+        self.machine.lru.folio_add_lru(old)
+        self.machine.migration.mem_cgroup_migrate(old, new)
+        new.flags |= PG_LRU
+        self.machine.lru._del_lru(new)
+        self.folios[place] = (new, owner)
+        if owner == "/" and self.reparents:
+            # It was a removed cgroup's, or the root's: now it is the root's.
+            self.uncounted.add(new)
+        elif old in self.uncounted:
+            self.uncounted.add(new)
 
     @precondition(lambda self: self.folios)
     @rule(data=st.data())
     def uncharge(self, data: st.DataObject) -> None:
         folio, owner = self.folios.pop(data.draw(st.integers(0, len(self.folios) - 1)))
         self.machine.charges.uncharge_folio(folio)
+        self.uncounted.discard(folio)
         while "#" in owner and not self.usage_of_dying(owner):
             assert self.dead.pop(owner).is_freed()
             owner = self.parents.pop(owner)
@@ -160,10 +187,13 @@ class TreeStates(OneMachine):
             assert folio.objcg is not None
             expected = self.dead[owner] if "#" in owner else self.tree.by_path[owner]
             assert folio.objcg.memcg is expected
+            assert not self.reparents or folio.objcg.nid == folio.nid
 
     @invariant()
-    def the_walk_visits_the_living_in_the_order_made_parents_first(self) -> None:
-        assert [memcg.path for memcg in self.tree.iterate(self.tree.root)] == self.ordered("/")
+    def the_walk_visits_all_in_the_order_made_parents_first(self) -> None:
+        walk = self.tree.iterate(self.tree.root)
+        assert [memcg.path for memcg in walk if memcg.online()] == self.ordered("/")
+        assert len(walk) == len(self.paths) + len(self.dead)
 
     def ordered(self, path: str) -> list[str]:
         """A path, and its living children in the order made. The dead hide nobody: rmdir wants no children."""
@@ -190,12 +220,14 @@ class TreeStates(OneMachine):
             if path == "/":
                 continue
             memcg = self.tree.by_path[path]
-            assert memcg.refcount == 1 + len(memcg.children) + len(memcg.objcgs)
+            # Its own, that of its id, and until 7.0 what is charged to it on each node.
+            pinned = 0 if self.reparents else 2
+            assert memcg.refcount == 2 + len(memcg.children) + pinned
             assert memcg.nr_tasks == sum(where == path for where in self.tasks.values())
 
 
 class ZombieStates(TreeStates):
-    """Up to 7.1: a removed cgroup stays as long as something is charged to it."""
+    """Until 7.0: a removed cgroup stays as long as something is charged to it."""
 
     reparents = False
 

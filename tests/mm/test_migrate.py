@@ -203,7 +203,7 @@ def test_a_charge_that_moves_while_the_folio_is_queued_is_complained_about(
     assert src.ref_freeze(references)
     machine.migration.mem_cgroup_migrate(src, dst)
     assert (src.next, src.objcg) == (None, None)
-    assert dst.objcg is task.memcg.objcg
+    assert dst.objcg is task.memcg.nodeinfo[1].objcg
     assert list(warnings_of) == [
         "WARNING: mem_cgroup_migrate(): the folio was still queued for splitting"
     ]

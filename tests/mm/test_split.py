@@ -83,7 +83,8 @@ def test_pages_of_zeros_are_freed_and_the_zero_page_mapped(machine: Machine, tas
 def test_a_huge_page_of_zeros_leaves_nothing(machine: Machine, task: Task) -> None:
     vma = mmap(machine, task, 1)
     machine.memory.touch(task, vma, 0, 1, True)
-    objcg = task.memcg.objcg
+    objcg = task.memcg.nodeinfo[0].objcg
+    assert objcg is not None
     assert split(machine, folio_at(vma, 0))
     assert owners(vma, 0) == {"folio": 0, "base": 0, "zero": 512}
     assert task.memcg.memory.usage == 0

@@ -32,6 +32,8 @@ class SplitQueueReparented(SplitQueue):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.hands_over = True
+        # From 7.1 on the folios follow; whether they do is the release's matter.
+        self.reparents_lru_folios = True
 
     def lock_queue(self, memcg: MemCgroup | None, nid: i64) -> DeferredSplit:
         """split_queue_lock_irqsave(): the queue of the nearest cgroup that is not dying.

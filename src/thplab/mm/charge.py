@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H, warn_once
-from thplab.cpu.ops import CHARGE, READ
+from thplab.cpu.ops import CHARGE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY
 from thplab.mm.memcontrol import MemCgroup, ObjCgroup
-from thplab.mm.mm_types import Folio, MmStruct
+from thplab.mm.mm_types import Folio, MmStruct, obj_cgroup_memcg
 from thplab.mm.page_counter import MEMCG_CHARGE_BATCH, PageCounter
 from thplab.mm.vmscan import MAX_RECLAIM_RETRIES, SWAP_CLUSTER_MAX
 
@@ -53,7 +53,7 @@ class Charges:
                 thread of the kernel, which never returns to user space.
         """
         machine = self.machine
-        if machine.memcg.disabled:
+        if machine.memcg.disabled or memcg is machine.memcg.root:
             return True
         retries = MAX_RECLAIM_RETRIES
         drained = False
@@ -222,32 +222,39 @@ class Charges:
         """charge_memcg(): False if there is no room and none could be made."""
         if self.machine.memcg.disabled:
             return True
-        if not self.try_charge(memcg, folio.nr_pages, gfp, mm):
+        objcg = self.machine.objcgs.get(memcg, folio.nid)
+        if not objcg.is_root and not self.try_charge(memcg, folio.nr_pages, gfp, mm):
+            self.machine.objcgs.put(objcg)
             return False
-        folio.objcg = self.get_obj_cgroup(memcg)
+        folio.objcg = objcg
         return True
 
-    def get_obj_cgroup(self, memcg: MemCgroup) -> ObjCgroup:
-        """get_obj_cgroup_from_memcg(): with a reference; of an ancestor once the cgroup has gone offline."""
-        while not memcg.objcg.try_get():
-            parent = memcg.parent
-            assert parent is not None, "the root never goes offline"
-            memcg = parent
-        return memcg.objcg
+    def commit_base(self, memcg: MemCgroup, nid: i64, nr_pages: i64) -> ObjCgroup:
+        """Part of charge_memcg(): the objcg, with a reference, of base pages that try_charge() has charged already,
+        because it did not know their node.
+        """
+        objcg = self.machine.objcgs.get(memcg, nid)
+        if objcg.is_root:
+            self.cancel_charge(memcg, nr_pages)
+        return objcg
+
+    def cancel_charge(self, memcg: MemCgroup, nr_pages: i64) -> None:
+        """memcg_uncharge(): what try_charge() has charged is not needed after all."""
+        tree = self.machine.memcg
+        if not tree.disabled and memcg is not tree.root:
+            memcg.memory.uncharge(nr_pages)
 
     def get_mem_cgroup_from_folio(self, folio: Folio) -> MemCgroup:
         """get_mem_cgroup_from_folio(): the folio's cgroup with a reference; the root if uncharged."""
         rcu = self.machine.rcu
+        rcu.read_lock()
         while True:
-            rcu.read_lock()
             objcg = folio.objcg
-            if H.on and objcg is not None:
-                H.watcher.point(READ, objcg)
-            memcg = self.machine.memcg.root if objcg is None else objcg.memcg
-            got = memcg.css_tryget()
-            rcu.read_unlock()
-            if got:
-                return memcg
+            memcg = self.machine.memcg.root if objcg is None else obj_cgroup_memcg(objcg)
+            if memcg.css_tryget():
+                break
+        rcu.read_unlock()
+        return memcg
 
     def uncharge_folio(self, folio: Folio) -> None:
         """uncharge_folio(), __mem_cgroup_uncharge(): after this the folio's list can no longer be found through it."""
@@ -264,11 +271,11 @@ class Charges:
             return
         folio.objcg = None
         self.uncharge_pages(objcg, folio.nr_pages)
-        self.machine.memcg.put_objcg(objcg)
+        self.machine.objcgs.put(objcg)
 
     def uncharge_pages(self, objcg: ObjCgroup, nr_pages: i64) -> None:
-        """uncharge_batch(): the page counters; not the reference."""
-        if self.machine.memcg.disabled:
+        """uncharge_batch(): the page counters, which do not count the root's own memory; not the reference."""
+        if self.machine.memcg.disabled or objcg.is_root:
             return
         if H.on:
             H.watcher.point(CHARGE, objcg)

@@ -78,8 +78,8 @@ class DeferredSplitQueue(Shrinker):
 
     Attributes:
         since, until: the first and the last release that has the design; "" where there is none.
-        reparents_lru_folios: whether, in the kernels that have this design, a folio's cgroup becomes
-            the parent when its cgroup goes offline; else folio_memcg() goes on to be the dead one.
+        reparents_lru_folios: whether the design allows that a folio's cgroup becomes the parent when its cgroup
+            goes offline; else folio_memcg() goes on to be the dead one, as in all releases until 7.0.
     """
 
     since: ClassVar[str] = ""

@@ -359,7 +359,7 @@ class HugeMemory:
             if folio.flags & PG_LRU:
                 objcg.memcg.nodeinfo[folio.nid].nr_lru -= freed
             if not kept:
-                machine.memcg.put_objcg(objcg)
+                machine.objcgs.put(objcg)
         # What the caller's reference holds from here on is the first page, an order-0 folio.
         folio.order = 0
         folio.objcg = None

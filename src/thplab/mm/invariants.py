@@ -227,7 +227,10 @@ class _Recount:
             return
         memcg = objcg.memcg
         self.charges[objcg] = self.charges.get(objcg, 0) + 1
-        self.charged[memcg] = self.charged.get(memcg, 0) + nr_pages
+        if not objcg.is_root:
+            self.charged[memcg] = self.charged.get(memcg, 0) + nr_pages
+        if objcg.nid != nid and self.machine.objcgs.lru_folios_move():
+            self.wrong.append(f"{memory!r} is charged through {objcg!r}, of another node")
         if memcg not in self.cgroup_anon:
             for table in (self.cgroup_anon, self.cgroup_thps, self.cgroup_lru):
                 table[memcg] = [0] * int(self.machine.nr_nodes)
@@ -260,7 +263,8 @@ class _Recount:
         usage = self.charged.get(memcg, 0)
         for child in memcg.children:
             usage += self.compare_cgroup(child)
-        if memcg.memory.usage != usage:
+        # Once its objcgs have moved to the parent, nobody keeps its counter.
+        if memcg.memory.usage != usage and memcg.nodeinfo[0].objcg is not None:
             self.wrong.append(f"{memcg!r}: {memcg.memory.usage} pages charged, {usage} in use")
         none = [0] * int(self.machine.nr_nodes)
         for nid, pernode in enumerate(memcg.nodeinfo):
@@ -279,15 +283,20 @@ class _Recount:
 
     def _compare_references(self, memcg: MemCgroup) -> None:
         online = memcg.flags & CSS_ONLINE != 0
-        for objcg in memcg.objcgs:
-            refs = self.charges.get(objcg, 0) + (1 if online and objcg is memcg.objcg else 0)
-            if objcg.memcg is not memcg:
-                self.wrong.append(f"{objcg!r} is on the list of {memcg!r}")
-            if objcg.refcount != refs:
-                self.wrong.append(f"{objcg!r} has {objcg.refcount} references, should have {refs}")
+        pinned = 0
+        for nid, pernode in enumerate(memcg.nodeinfo):
+            for objcg in pernode.objcgs:
+                refs = self.charges.get(objcg, 0) + (1 if online and objcg is pernode.objcg else 0)
+                pinned += objcg.pins_memcg
+                if objcg.memcg is not memcg or objcg.nid != nid:
+                    self.wrong.append(f"{objcg!r} is on the list of {memcg!r}, node {nid}")
+                if objcg.refcount != refs:
+                    self.wrong.append(
+                        f"{objcg!r} has {objcg.refcount} references, should have {refs}"
+                    )
+        # While it is online, one of its own, and one of its id, which the root has not; one of each child.
         root = memcg is self.machine.memcg.root
-        # One of its own while it is online, one of each child and objcg; the root's own objcg has none.
-        refs = int(online) + len(memcg.children) + len(memcg.objcgs) - int(root)
+        refs = 2 * int(online) - int(root) + len(memcg.children) + pinned
         if memcg.refcount != refs:
             self.wrong.append(f"{memcg!r} has {memcg.refcount} references, should have {refs}")
 

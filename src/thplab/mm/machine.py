@@ -23,6 +23,7 @@ from thplab.mm.migrate import Migration
 from thplab.mm.mlock import Mlock
 from thplab.mm.mm_types import Task, Vma
 from thplab.mm.mprotect import Mprotect
+from thplab.mm.obj_cgroup import ObjCgroups
 from thplab.mm.oom_kill import Oom
 from thplab.mm.page_alloc import PageAllocator
 from thplab.mm.rmap import Rmap
@@ -64,6 +65,7 @@ class Machine:
         self.vmstat: VmStat = VmStat()
         self.shrinkers: Shrinkers = Shrinkers(self)
         self.list_lrus: ListLrus = ListLrus()
+        self.objcgs: ObjCgroups = ObjCgroups(self)
         self.memcg: MemCgroupTree = MemCgroupTree(self, memcg)
         self.pages: PageAllocator = PageAllocator(self, sizes, distances)
         self.charges: Charges = Charges(self)
@@ -84,7 +86,6 @@ class Machine:
                 NoQueue(self) if design is None else design(self)
             )
             self.deferred_split.start()
-        self.memcg.reparents_lru_folios = self.deferred_split.reparents_lru_folios
 
     def entered(self) -> Entered:
         """For a `with` statement: what happens inside happens on this machine's CPU, and what the kernel

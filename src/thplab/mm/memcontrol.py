@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Memory cgroups: the tree, references, ids, and how one goes offline (mm/memcontrol.c, 7.2)."""
+"""Memory cgroups: the tree, references, ids, and how one goes offline (mm/memcontrol.c, 7.3)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.cpu.errors import KernelBug, UseAfterFree
 from thplab.cpu.hook import H
 from thplab.cpu.object import KernelObject
-from thplab.cpu.ops import RCU_USE, WRITE
+from thplab.cpu.ops import RCU_USE
 from thplab.cpu.rcu import RcuHead
 from thplab.cpu.spinlock import LockClass, Mutex
 from thplab.cpu.xarray import Ida
@@ -43,31 +43,52 @@ class MemCgroupPerNode:
     """struct mem_cgroup_per_node: what a cgroup has on one node, its descendants not included.
 
     Attributes:
+        path, nid: of which cgroup and node.
         nr_anon: anonymous base pages (NR_ANON_MAPPED of the lruvec).
         nr_anon_thps: of these, in huge pages (NR_ANON_THPS).
         nr_lru: base pages on the LRU lists.
         shrinker_info: the bits and deferred counts of the memcg-aware shrinkers.
+        objcg: through which memory of this node is charged; None once it has moved to the parent.
+        objcgs: the objcgs of this node that point to the cgroup: its own, and those of offline
+            descendants (objcg_list).
     """
 
-    def __init__(self, info: ShrinkerInfo | None) -> None:
+    def __init__(self, path: str, nid: i64, info: ShrinkerInfo | None) -> None:
+        self.path: str = path
+        self.nid: i64 = nid
         self.nr_anon: i64 = 0
         self.nr_anon_thps: i64 = 0
         self.nr_lru: i64 = 0
         self.shrinker_info: ShrinkerInfo | None = info
+        self.objcg: ObjCgroup | None = None
+        self.objcgs: dict[ObjCgroup, None] = {}
+
+    def __repr__(self) -> str:
+        return f"memcg {self.path} node {self.nid}"
 
 
 class ObjCgroup(KernelObject):
-    """struct obj_cgroup: what memory is charged through; when its cgroup goes offline it points to the parent.
+    """struct obj_cgroup: what memory of one node is charged through; when its cgroup goes offline it points to
+    the parent. Each charge holds a reference.
 
-    Each charge holds a reference; it holds one on its cgroup.
+    Until 7.0 a folio points to its cgroup itself, and keeps it from being freed. For that, an objcg that pins
+    its cgroup and never moves stands here.
+
+    Attributes:
+        nid: the node.
+        is_root: it was made for the root, so the page counters do not count what is charged through it.
+        pins_memcg: it holds a reference on its cgroup (until 7.0).
     """
 
-    def __init__(self, memcg: MemCgroup) -> None:
+    def __init__(self, memcg: MemCgroup, nid: i64, is_root: bool, pins_memcg: bool) -> None:
         super().__init__(1)
         self.memcg: MemCgroup = memcg
+        self.nid: i64 = nid
+        self.is_root: bool = is_root
+        self.pins_memcg: bool = pins_memcg
 
     def __repr__(self) -> str:
-        return f"objcg({self.memcg.path})"
+        return f"objcg {self.memcg.path} node {self.nid}"
 
 
 class MemCgroup(KernelObject):
@@ -79,6 +100,7 @@ class MemCgroup(KernelObject):
         ino: its inode number, by which the shrinker's debugfs files name it.
         events: memory.events. stat: the counts of events in memory.stat. Both count descendants too.
         oom_group: memory.oom.group: the OOM killer kills all of its tasks or none.
+        online_cnt: itself while it is online, and the children that are; it goes offline after them.
     """
 
     def __init__(
@@ -93,8 +115,7 @@ class MemCgroup(KernelObject):
         self.machine: Machine = machine
         self.memory: PageCounter = PageCounter(None if parent is None else parent.memory)
         self.nodeinfo: list[MemCgroupPerNode] = []
-        self.objcg: ObjCgroup = ObjCgroup(self)
-        self.objcgs: list[ObjCgroup] = [self.objcg]
+        self.online_cnt: i64 = 1
         self.nr_tasks: i64 = 0
         self.events: dict[str, int] = {}
         self.stat: dict[str, int] = {}
@@ -182,15 +203,15 @@ class MemCgroupTree:
         self.by_id: list[MemCgroup | None] = []
         self.by_path: dict[str, MemCgroup] = {}
         self.next_ino: i64 = 1
-        self.reparents_lru_folios: bool = True
         # The mount option memory_recursiveprot of cgroup2.
         self.recursiveprot: bool = True
         # Never online in the sense of having lists of its own: its lists are the nodes'.
         self.root: MemCgroup = MemCgroup(machine, "/", None, -1, self._new_ino())
         shrinkers = machine.shrinkers
         self.root.nodeinfo = [
-            MemCgroupPerNode(shrinkers.alloc_info()) for _ in range(machine.nr_nodes)
+            MemCgroupPerNode("/", nid, shrinkers.alloc_info()) for nid in range(machine.nr_nodes)
         ]
+        machine.objcgs.online(self.root)
         self.root.flags = CSS_ONLINE
         self.by_path["/"] = self.root
 
@@ -215,10 +236,13 @@ class MemCgroupTree:
         memcg = MemCgroup(self.machine, path, parent, memcg_id, self._new_ino())
         shrinkers = self.machine.shrinkers
         memcg.nodeinfo = [
-            MemCgroupPerNode(shrinkers.alloc_info()) for _ in range(self.machine.nr_nodes)
+            MemCgroupPerNode(path, nid, shrinkers.alloc_info())
+            for nid in range(self.machine.nr_nodes)
         ]
-        memcg.get()  # its objcg's
+        self.machine.objcgs.online(memcg)
+        memcg.get()  # that of its id, which it gives back at the end of mem_cgroup_css_offline()
         parent.get()
+        parent.online_cnt += 1
         parent.children.append(memcg)
         while len(self.by_id) <= memcg_id:
             self.by_id.append(None)
@@ -232,15 +256,24 @@ class MemCgroupTree:
         return self.by_id[memcg_id] if memcg_id < len(self.by_id) else None
 
     def iterate(self, root: MemCgroup) -> list[MemCgroup]:
-        """mem_cgroup_iter(): to its end. Online cgroups, parents before children, in the order made."""
+        """mem_cgroup_iter(): to its end. Parents before children, in the order made, the offline ones that
+        somebody still refers to as well.
+        """
         found = []
         pending = [root]
         while pending:
             memcg = pending.pop()
-            if memcg.flags & CSS_ONLINE:
-                found.append(memcg)
+            found.append(memcg)
             pending.extend(reversed(memcg.children))
         return found
+
+    def next_tryget(self, memcg: MemCgroup) -> bool:
+        """Part of mem_cgroup_iter(): a reference on the next cgroup, which may have gone since the walk began."""
+        rcu = self.machine.rcu
+        rcu.read_lock()
+        got = not memcg.is_freed() and memcg.css_tryget()
+        rcu.read_unlock()
+        return got
 
     # The end
 
@@ -248,14 +281,13 @@ class MemCgroupTree:
         """cgroup_destroy_locked() (kernel/cgroup/cgroup.c): the cgroup begins to die; nothing new may be made
         for it.
 
-
         Raises:
             KernelBug: it has tasks or living children (-EBUSY of rmdir(2); callers check first).
         """
         if memcg is self.root or memcg.nr_tasks:
             raise KernelBug(f"rmdir of {memcg.path}: busy")
         for child in memcg.children:
-            if child.flags & CSS_ONLINE:
+            if not child.flags & CSS_DYING:
                 raise KernelBug(f"rmdir of {memcg.path}: it has the child {child.path}")
         memcg.set_flag(CSS_DYING)
         if self.by_path.get(memcg.path) is memcg:
@@ -269,59 +301,46 @@ class MemCgroupTree:
         self.kill(memcg)
         self.mutex.unlock()
         self.machine.rcu.synchronize()
+        self.css_killed(memcg)
+
+    def css_killed(self, memcg: MemCgroup) -> None:
+        """css_killed_work_fn() (kernel/cgroup/cgroup.c): the cgroup goes offline unless a child is online
+        still; so do the ancestors that waited for that.
+        """
         self.mutex.lock()
-        self.offline(memcg)
+        position: MemCgroup | None = memcg
+        while position is not None:
+            position.online_cnt -= 1
+            if position.online_cnt:
+                break
+            self.offline(position)
+            position.css_put()
+            position = position.parent
         self.mutex.unlock()
-        memcg.css_put()
 
     def offline(self, memcg: MemCgroup) -> None:
-        """mem_cgroup_css_offline(): lists first, then what is charged, then deferred counts.
+        """offline_css() (kernel/cgroup/cgroup.c): CSS_ONLINE goes last, so that reclaim can meet a cgroup that
+        has moved in part.
+        """
+        self._css_offline(memcg)
+        memcg.clear_flag(CSS_ONLINE)
+
+    def _css_offline(self, memcg: MemCgroup) -> None:
+        """mem_cgroup_css_offline(): protection ends; then lists, what is charged, and deferred counts move.
 
         While an objcg still points to the cgroup its folios' lists must be found through it: so
         list_lrus and the queue move before the objcgs do.
         """
         parent = memcg.parent
         assert parent is not None
-        memcg.clear_flag(CSS_ONLINE)
+        memcg.memory.min = 0
+        memcg.memory.low = 0
         machine = self.machine
         machine.list_lrus.reparent(memcg, parent)
         machine.deferred_split.reparent(memcg, parent)
-        self._reparent_objcgs(memcg, parent)
+        machine.objcgs.reparent(memcg, parent)
         machine.shrinkers.reparent_deferred(memcg, parent)
-
-    def _reparent_objcgs(self, memcg: MemCgroup, parent: MemCgroup) -> None:
-        """memcg_reparent_objcgs(): and with it the LRU folios, since the dying-memcg series."""
-        if not self.reparents_lru_folios:
-            # Folios kept a pointer to their dead cgroup: the reference of its objcg stays until the last is gone.
-            self.put_objcg(memcg.objcg)
-            return
-        objcgs = memcg.objcgs
-        memcg.objcgs = []
-        for objcg in objcgs:
-            parent.get()
-            if H.on:
-                H.watcher.point(WRITE, objcg)
-            objcg.memcg = parent
-            parent.objcgs.append(objcg)
-        for source, target in zip(memcg.nodeinfo, parent.nodeinfo, strict=True):
-            target.nr_anon += source.nr_anon
-            target.nr_anon_thps += source.nr_anon_thps
-            target.nr_lru += source.nr_lru
-            source.nr_anon = 0
-            source.nr_anon_thps = 0
-            source.nr_lru = 0
-        # What was charged is the parent's now; the parent's own counter has it already.
-        memcg.memory.usage = 0
-        for _ in objcgs:
-            memcg.css_put()
-        self.put_objcg(memcg.objcg)
-
-    def put_objcg(self, objcg: ObjCgroup) -> None:
-        """obj_cgroup_put() (include/linux/memcontrol.h): the last one lets go of the cgroup."""
-        if objcg.put_testzero():
-            memcg = objcg.memcg
-            memcg.objcgs.remove(objcg)
-            memcg.css_put()
+        memcg.css_put()  # mem_cgroup_private_id_put()
 
     def free(self, memcg: MemCgroup) -> None:
         """mem_cgroup_css_free()."""

@@ -246,11 +246,11 @@ class Memory:
                 return False
             found, count = machine.pages.alloc_base(nid, nodemask, wanted, GFP_KERNEL, mm)
             if found < 0 or count < wanted:
-                machine.charges.uncharge_pages(memcg.objcg, wanted - count)
+                machine.charges.cancel_charge(memcg, wanted - count)
             if found < 0:
                 return False
             if mm.killed:
-                machine.charges.uncharge_pages(memcg.objcg, count)
+                machine.charges.cancel_charge(memcg, count)
                 machine.pages.nodes[found].give(count)
                 return False
             chosen = lowest_bits(mask, count)
@@ -258,9 +258,9 @@ class Memory:
             if machine.memcg.disabled:
                 self.map_pages(vma, slot, chosen, found, None)
             else:
-                objcg = machine.charges.get_obj_cgroup(memcg)
+                objcg = machine.charges.commit_base(memcg, found, count)
                 self.map_pages(vma, slot, chosen, found, objcg)
-                machine.memcg.put_objcg(objcg)
+                machine.objcgs.put(objcg)
             # Each page is a fault of its own.
             self._return_to_user(task)
         return True

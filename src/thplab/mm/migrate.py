@@ -146,10 +146,10 @@ class Migration:
         dst.not_exclusive = src.not_exclusive
         dst.anon_vma = src.anon_vma
         dst.index = src.index
-        self.mem_cgroup_migrate(src, dst)
         src.anon_vma = None
         src.flags &= ~PG_LRU
         src.ref_unfreeze(1)
+        self.mem_cgroup_migrate(src, dst)
         if queued and self.keeps_queued:
             self.queue_dst(dst, partially_mapped)
         machine.rmap.remove_migration_ptes(dst, entries)
@@ -161,18 +161,24 @@ class Migration:
         return True
 
     def mem_cgroup_migrate(self, src: Folio, dst: Folio) -> None:
-        """mem_cgroup_migrate() (mm/memcontrol.c): the charge goes over to the new folio. The old one must be on no queue
-        by then, because nobody would find that queue any more.
+        """mem_cgroup_migrate() (mm/memcontrol.c): the new folio is charged in the place of the old one, through the
+        objcg of its own node. The old one must be on no queue by then, because nobody would find that queue any more.
         """
-        objcg = src.objcg
-        if objcg is None:
+        old = src.objcg
+        if old is None:
             return
-        objcg.memcg.nodeinfo[src.nid].nr_lru -= src.nr_pages
+        machine = self.machine
+        objcg = machine.objcgs.get_for_migration(old, dst.nid)
+        # The page counters keep the charge, unless only the root is left, which has none.
+        if objcg.is_root and not old.is_root:
+            machine.charges.uncharge_pages(old, src.nr_pages)
+        old.memcg.nodeinfo[src.nid].nr_lru -= src.nr_pages
         objcg.memcg.nodeinfo[dst.nid].nr_lru += src.nr_pages
         dst.objcg = objcg
-        if self.machine.huge_memory.folio_unqueue_deferred_split(src):
+        if machine.huge_memory.folio_unqueue_deferred_split(src):
             warn_once("WARNING: mem_cgroup_migrate(): the folio was still queued for splitting")
         src.objcg = None
+        machine.objcgs.put(old)
 
     def queue_dst(self, dst: Folio, partially_mapped: bool) -> None:
         """Part of migrate_folio_move(): the new folio takes the place of the old one in the queue."""
@@ -194,9 +200,15 @@ class Migration:
                 return
             chosen = lowest_bits(mask, count)
             mask &= ~chosen
-            objcg = owner.objcg
-            if objcg is not None:
-                # Uncharged with the old pages, charged with the new ones.
-                objcg.memcg.memory.charge(count)
+            old = owner.objcg
+            if old is None:
+                machine.memory.zap(vma, slot, chosen)
+                machine.memory.map_pages(vma, slot, chosen, nid, None)
+                continue
+            # Uncharged with the old pages, charged with the new ones.
+            objcg = machine.objcgs.get_for_migration(old, nid)
             machine.memory.zap(vma, slot, chosen)
+            if not objcg.is_root:
+                objcg.memcg.memory.charge(count)
             machine.memory.map_pages(vma, slot, chosen, nid, objcg)
+            machine.objcgs.put(objcg)

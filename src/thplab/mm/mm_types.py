@@ -211,8 +211,11 @@ def folio_memcg(folio: Folio) -> MemCgroup | None:
     if H.cpu.rcu_nesting == 0:
         warn_once("WARNING: suspicious RCU usage: folio_memcg() outside an RCU read section")
     objcg = folio.objcg
-    if objcg is None:
-        return None
+    return None if objcg is None else obj_cgroup_memcg(objcg)
+
+
+def obj_cgroup_memcg(objcg: ObjCgroup) -> MemCgroup:
+    """obj_cgroup_memcg() (include/linux/memcontrol.h): to whom the objcg belongs now; under RCU."""
     if H.on:
         H.watcher.point(RCU_LOAD, objcg)
         memcg = objcg.memcg

@@ -47,6 +47,8 @@ def shrinker_debugfs_count(machine: Machine, shrinker: Shrinker) -> list[tuple[i
         ino = 0 if machine.memcg.disabled else machine.memcg.root.ino
         return [(ino, columns)] if sum(columns) else lines
     for memcg in machine.memcg.iterate(machine.memcg.root):
+        if not memcg.online():
+            continue
         columns = count_columns(machine, shrinker, memcg)
         if sum(columns):
             lines.append((memcg.ino, columns))

@@ -88,5 +88,5 @@ class Lru:
         node.give(gone)
         node.made_whole(scattered)
         if objcg is not None:
-            machine.memcg.put_objcg(objcg)
+            machine.objcgs.put(objcg)
         pages.poison()

@@ -141,8 +141,7 @@ class Vmscan:
             return
         target = sc.target if sc.target is not None else tree.root
         for memcg in tree.iterate(target):
-            # mem_cgroup_iter(): it holds a reference of the current cgroup, and skips those that are gone.
-            if not memcg.css_tryget():
+            if not tree.next_tryget(memcg):
                 continue
             if not self.protected(memcg, target, sc):
                 shrinkers.shrink_slab(nid, memcg, sc.priority)

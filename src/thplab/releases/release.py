@@ -221,6 +221,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "release is not known better",
         ),
     ] = True
+    reparents_lru_folios: Annotated[
+        bool,
+        Difference(
+            since="7.1",
+            model="objcgs.reparents_lru_folios",
+            about="when a cgroup goes offline its memory becomes the parent's, node by node; before, it kept the "
+            "dead cgroup from being freed",
+            source="01b9da291c49 (an objcg for each cgroup and node) and f1cf8d2f36dc, merged in April 2026; there in the "
+            "source of 7.2, missing in that of 6.12",
+        ),
+    ] = True
     direct_reclaim_protects: Annotated[
         bool,
         Difference(

@@ -15,6 +15,7 @@ from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import Folio, Task, Vma
 from thplab.mm.shrinker import ShrinkControl
+from thplab.mm.vmscan import SWAP_CLUSTER_MAX, ScanControl
 
 __all__ = ["UPPER_HALF", "Design", "Lanes", "MachineCase", "MachineWorld", "Setup"]
 
@@ -140,6 +141,16 @@ class MachineWorld(World):
             target.css_tryget()
             self.machine.shrinkers.shrink_slab(0, target, 0)
             self._unpin(target)
+
+        return reclaim
+
+    def node_reclaimer(self) -> Callable[[], None]:
+        """A lane that calls shrink_node() for all cgroups on node 0, at priority 0."""
+
+        def reclaim() -> None:
+            sc = ScanControl(None, SWAP_CLUSTER_MAX)
+            sc.priority = 0
+            self.machine.vmscan.shrink_node(0, sc)
 
         return reclaim
 

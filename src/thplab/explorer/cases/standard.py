@@ -189,10 +189,31 @@ def _scan_offline(world: MachineWorld) -> Lanes:
     return world.scanner(), world.rmdir
 
 
+def _reclaim_offline(world: MachineWorld) -> Lanes:
+    world.map_queued()
+    return world.node_reclaimer(), world.rmdir
+
+
+def _migration_offline(world: MachineWorld) -> Lanes:
+    vma = world.map_queued()
+    return (lambda: world.migrate(vma, 1)), world.rmdir
+
+
 CASES: tuple[MachineCase, ...] = (
     MachineCase("add-offline", "a huge page is queued while its cgroup goes offline", _add_offline),
     MachineCase("del-offline", "a final put while the cgroup goes offline", _del_offline),
     MachineCase("scan-offline", "a scan while the cgroup goes offline", _scan_offline),
+    MachineCase(
+        "reclaim-offline",
+        "reclaim of all cgroups on a node while one goes offline",
+        _reclaim_offline,
+    ),
+    MachineCase(
+        "migration-offline",
+        "a migration to another node while the cgroup goes offline, node by node",
+        _migration_offline,
+        nodes=2,
+    ),
     MachineCase("walk-del", "a walk meets a huge page that is being split", _walk_del),
     MachineCase(
         "walk-final-put", "a walk over two huge pages that are being freed", _walk_final_put
