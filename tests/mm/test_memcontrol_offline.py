@@ -8,6 +8,7 @@ import pytest
 from tests.mm.small import (
     HUGE,
     cgroup,
+    event,
     folio_at,
     halved,
     mmap,
@@ -210,6 +211,20 @@ def test_the_last_charge_of_a_removed_cgroup_forgets_its_objcg(nid: int) -> None
     assert [len(objcgs) for objcgs in known] == [1 + (node == nid) for node in (0, 1)]
     machine.memory.unmap_vma(vma)
     assert [len(objcgs) for objcgs in known] == [1, 1]
+
+
+@pytest.mark.parametrize(("stops", "split"), [(True, 0), (False, 2)])
+def test_memory_reclaim_gives_up_for_a_dying_cgroup(stops: bool, split: int) -> None:
+    """Since 7.3: rmdir waits for it."""
+    machine = small_machine()
+    machine.vmscan.stops_for_dying = stops
+    task = start(machine)
+    job = task.memcg
+    halved(machine, task, 2)
+    machine.move_task(task, machine.memcg.root)
+    machine.memcg.kill(job)
+    assert not machine.vmscan.memory_reclaim(job, HUGE)
+    assert event(machine, "thp_split_page") == split
 
 
 @pytest.mark.parametrize(

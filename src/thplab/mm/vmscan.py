@@ -74,6 +74,7 @@ class Vmscan:
         hopeless_until_balanced: progress revives a kswapd that had given up only if the node is balanced;
             before, any progress did.
         min_unmapped_ratio, min_slab_ratio: vm.min_unmapped_ratio and vm.min_slab_ratio, percent of a node.
+        stops_for_dying: memory.reclaim gives up (-EAGAIN) once its cgroup is being removed (7.3).
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -83,6 +84,7 @@ class Vmscan:
         self.hopeless_until_balanced: bool = True
         self.min_unmapped_ratio: i64 = 1
         self.min_slab_ratio: i64 = 5
+        self.stops_for_dying: bool = True
         # current->reclaim_state, by the number of the CPU that reclaims.
         self.reclaim_states: dict[int, ReclaimState] = {}
 
@@ -274,6 +276,9 @@ class Vmscan:
         reclaimed: i64 = 0
         retries = MAX_RECLAIM_RETRIES
         while reclaimed < nr_pages:
+            if memcg is not None and self.stops_for_dying and memcg.css_is_dying():
+                # rmdir(2) waits for the writer, and holds cgroup_mutex meanwhile.
+                return False
             batch = (nr_pages - reclaimed) // 4
             if memcg is not None:
                 got = self.try_to_free_mem_cgroup_pages(memcg, batch)

@@ -275,6 +275,15 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "source of 7.2.13",
         ),
     ] = True
+    reclaim_stops_for_dying: Annotated[
+        bool,
+        Difference(
+            since="7.3",
+            model="vmscan.stops_for_dying",
+            about="a write to memory.reclaim ends with EAGAIN once its cgroup is being removed",
+            source="user_proactive_reclaim() in the sources of 7.2, without it, and 7.3",
+        ),
+    ] = True
 
     @classmethod
     def of_version(cls, name: str, design: str) -> Release:
