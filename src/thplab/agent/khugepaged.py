@@ -27,6 +27,7 @@ __all__ = ["Parking", "wait_until_khugepaged_sleeps"]
 _MILLISECS = 1_000_000_000
 _PATIENCE_SECONDS = 10.0
 _VAST = 1 << 40
+_SCAN_SLEEP = THP / "khugepaged/scan_sleep_millisecs"
 
 
 class Parking:
@@ -49,7 +50,7 @@ class Parking:
         anchor.touch(address + length - PAGE_SIZE, PAGE_SIZE, 1)
         anchor.call("madvise", address, length, system_calls.MADV_HUGEPAGE)
         self._tunables.set(THP / "khugepaged/alloc_sleep_millisecs", _MILLISECS)
-        self._tunables.set(THP / "khugepaged/scan_sleep_millisecs", _MILLISECS)
+        self._tunables.set(_SCAN_SLEEP, _MILLISECS)
         wait_until_khugepaged_sleeps()
 
     def end(self) -> None:
@@ -60,9 +61,15 @@ class Parking:
 
     @contextlib.contextmanager
     def lifted(self, lift: bool) -> Iterator[None]:
-        """Without the vast process within the context, if `lift`: for a scenario that has khugepaged awake."""
+        """Without the vast process within the context, if `lift`: for a scenario that has khugepaged awake.
+
+        A pass then takes the vast process off khugepaged's list. With an empty list khugepaged sleeps
+        without a timeout, as that of the model does, until the scenario registers an address space.
+        """
         if lift:
             self.end()
+            _SCAN_SLEEP.write_text(str(_MILLISECS), encoding="ascii")
+            wait_until_khugepaged_sleeps()
         try:
             yield
         finally:
