@@ -10,10 +10,12 @@ import pytest
 
 from thplab.api.entry import run
 from thplab.backends import model
+from thplab.comparison.bounds import verify_beside
 from thplab.comparison.comparison import compare
 from thplab.errors import InputError
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.report.json_text import comparison_json
+from thplab.report.verification import verification_json
 from thplab.scenario.host_facts import HostFacts, load_host_facts
 from thplab.scenario.loader import loads
 from thplab.scenario.schema import Scenario
@@ -92,6 +94,20 @@ def test_a_result_repeats_the_run_without_the_kernel(
     assert load_host_facts(result) == facts
     again = run(scenario, host_from=result)
     assert again.run.observations == first.observations
+
+
+def test_what_verify_wrote_has_the_nodes_of_each_scenario(
+    scenario: Scenario, facts: HostFacts, tmp_path: Path
+) -> None:
+    kernel = msgspec.structs.replace(model.run(scenario, facts=facts), backend="kernel")
+    first = verify_beside(scenario, kernel)
+    other = msgspec.structs.replace(
+        first, scenario="other", host=msgspec.structs.replace(facts, charged={"/other": 7})
+    )
+    result = tmp_path / "result.json"
+    result.write_text(verification_json([other, first]), encoding="utf-8")
+    assert load_host_facts(result, "fill") == facts
+    assert load_host_facts(result, "other").charged == {"/other": 7}
 
 
 @pytest.mark.parametrize(
