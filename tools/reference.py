@@ -19,7 +19,7 @@ from thplab.scenario.observation import FIGURES, NODELESS
 from thplab.scenario.parts import PARTS, Part
 from thplab.scenario.step import RangeStep, Step
 from thplab.scenario.steps import STEPS
-from thplab.scenario.tunables import CGROUP_FILES, THP_FILES, Tunable
+from thplab.scenario.tunables import CGROUP_FILES, HOST_FILES, Tunable
 from thplab.scenario.units import Size
 
 __all__ = [
@@ -79,7 +79,7 @@ def part_table() -> str:
 
 def tunable_table() -> str:
     """The files that a scenario sets."""
-    rows = [_tunable(row, "") for row in THP_FILES]
+    rows = [_tunable(row, "") for row in HOST_FILES.values()]
     rows += [_tunable(row, "of a cgroup: ") for row in CGROUP_FILES]
     return _table("| file | what it takes | default | since | what it decides |", rows)
 
@@ -97,13 +97,16 @@ def figure_table() -> str:
         "nodes": "nodes[0]",
         "cgroups": "cgroups./job[0]",
         "regions": "regions.worker.heap[1]",
+    }
+    whole = {
+        "cgroups": "cgroups./job",
+        "regions": "regions.worker.heap",
         "khugepaged": "khugepaged",
     }
     rows = []
     for section, figures in FIGURES.items():
         for name, figure in figures.items():
-            nodeless = section == "regions" and name in NODELESS
-            place = "regions.worker.heap" if nodeless else examples[section]
+            place = (whole if name in NODELESS[section] else examples)[section]
             rule = f"{figure.rule.kind}: {figure.rule.why}"
             rows.append(f"| `{place}.{name}` | {figure.unit} | {figure.about} | {rule} |")
     return _table("| value | unit | figure | model against kernel |", rows)

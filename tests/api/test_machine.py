@@ -64,6 +64,12 @@ def test_a_step_does_what_it_does_in_a_scenario(machine: thplab.Machine) -> None
     heap.touch()
     heap.discard(UPPER)
     assert machine.observe()["cgroups./job[1].queue"] == 8
+    assert (
+        machine.observe()["cgroups./job.current"]
+        == machine.observe()["cgroups./job.peak"]
+        == 16 << 20
+    )
+    assert machine.observe()["cgroups./job.events.oom_kill"] == 0
     machine.shrink(cgroup="/job", node=1, count=3)
     assert machine.observe("later")["regions.worker.heap[1].split"] == 3
 

@@ -124,13 +124,13 @@ def test_nothing_asked_for_shows_the_help_with_status_2(
 
 
 def test_a_step_that_fails_while_it_runs_names_file_and_step(tmp_path: Path) -> None:
-    file = tmp_path / "limit.toml"
-    step = '[[steps]]\ndo = "set"\ncgroup = "/job"\nfile = "memory.max"\nvalue = "4M"\n[[claims]]'
+    file = tmp_path / "swap.toml"
+    step = '[[steps]]\ndo = "pageout"\ntask = "job"\nregion = "heap"\n[[claims]]'
     memory_limit = next(path for path in library_files() if path.stem == "memcg-limit")
     file.write_text(memory_limit.read_text().replace("[[claims]]", step, 1))
     result = command("compare", str(file))
     assert result.returncode == 2
-    assert result.stderr.startswith(f"thplab: {file}: step 8 (set): memory.max of /job")
+    assert result.stderr.startswith(f"thplab: {file}: step 8 (pageout): ")
     assert "Traceback" not in result.stderr
 
 

@@ -15,7 +15,9 @@ from thplab.report.json_text import comparison_json
 from thplab.report.terminal import comparison_text
 from thplab.scenario.observation import (
     FIGURES,
+    CgroupEvents,
     CgroupFigures,
+    CgroupMemory,
     NodeFigures,
     RegionFigures,
     RegionNode,
@@ -63,7 +65,7 @@ def test_every_figure_of_the_observation_is_a_row(old_and_new: Comparison) -> No
     nodes, cgroups, regions, counters = 2, 2, 2, 5
     assert len(rows) == (
         nodes * len(FIGURES["nodes"])
-        + cgroups * nodes * len(FIGURES["cgroups"])
+        + cgroups * nodes * len(CgroupFigures.__struct_fields__)
         + regions * (nodes * 3 + 3)
         + counters
         + len(FIGURES["khugepaged"])
@@ -73,7 +75,11 @@ def test_every_figure_of_the_observation_is_a_row(old_and_new: Comparison) -> No
 
 def test_every_field_of_an_observation_is_a_figure() -> None:
     assert tuple(FIGURES["nodes"]) == NodeFigures.__struct_fields__
-    assert tuple(FIGURES["cgroups"]) == CgroupFigures.__struct_fields__
+    assert set(FIGURES["cgroups"]) == {
+        *CgroupFigures.__struct_fields__,
+        *(set(CgroupMemory.__struct_fields__) - {"events"}),
+        *(f"events.{name}" for name in CgroupEvents.__struct_fields__),
+    }
     assert set(FIGURES["regions"]) == {
         *RegionNode.__struct_fields__,
         *(set(RegionFigures.__struct_fields__) - {"nodes"}),

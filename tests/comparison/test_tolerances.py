@@ -38,6 +38,14 @@ def rule_of(
         ("cgroups", "anon", "within"),
         ("nodes", "anon", "within"),
         ("nodes", "free", "incomparable"),
+        ("cgroups", "current", "within"),
+        ("cgroups", "peak", "within"),
+        ("cgroups", "anon_thp", "exact"),
+        ("cgroups", "thp_fault_alloc", "exact"),
+        ("cgroups", "events.oom_kill", "exact"),
+        ("cgroups", "events.oom_group_kill", "exact"),
+        ("cgroups", "events.high", "incomparable"),
+        ("cgroups", "events.low", "incomparable"),
         ("vmstat", "slabs_scanned", "incomparable"),
         ("vmstat", "pgscan_kswapd", "incomparable"),
         ("vmstat", "pgscan_direct", "incomparable"),
@@ -64,6 +72,23 @@ def test_each_task_is_a_process_with_some_memory_of_its_own() -> None:
     assert few.tolerance == 5 << 20
     assert many.tolerance - few.tolerance == 8 << 20
     assert rule_of("cgroups", "huge", processes=5).kind == "exact"
+
+
+def test_what_is_charged_has_page_tables_too_and_no_agent() -> None:
+    path = FigurePath("cgroups", "/job", None, "current")
+    assert rule_for(path, processes=2).tolerance == (1 + 2 * 2) << 20
+    assert rule_for(path, processes=2, memory=2 << 30).tolerance == (1 + 2 * 2 + 4) << 20
+    awake = rule_for(path, processes=2, khugepaged=Passes(possible=32, made=8))
+    assert awake.tolerance == (1 + 2 * 2 + 16) << 20
+    assert rule_of("cgroups", "thp_collapse_alloc").kind == "exact"
+    assert (
+        rule_of("cgroups", "thp_collapse_alloc", khugepaged=Passes(possible=32, made=8)).tolerance
+        == 8
+    )
+    assert (
+        rule_of("cgroups", "thp_fault_alloc", khugepaged=Passes(possible=32, made=8)).kind
+        == "exact"
+    )
 
 
 def test_khugepaged_awake_moves_what_it_made_more_and_nothing_else() -> None:

@@ -43,6 +43,7 @@ def what_reclaim_of_node_0_splits(design: str) -> str:
     task = start(machine)
     halved(machine, task, 2, 0, "near")
     halved(machine, task, 3, 1, "far")
+    machine.vmscan.min_slab_ratio = 0
     machine.vmscan.node_reclaim(0, 4)
     return f"{event(machine, 'thp_split_page')} huge pages"
 
@@ -51,6 +52,7 @@ def what_reclaim_of_a_node_with_nothing_splits(design: str) -> str:
     """Of 3 huge pages on node 1, where none was ever on node 0: the guard rail."""
     machine = made(design)
     halved(machine, start(machine), 3, 1)
+    machine.vmscan.min_slab_ratio = 0
     machine.vmscan.node_reclaim(0, 4)
     return f"{event(machine, 'thp_split_page')} huge pages"
 

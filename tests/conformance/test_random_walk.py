@@ -246,6 +246,7 @@ class MachineStates(OneMachine):
             path = data.draw(st.sampled_from(sorted(self.machine.memcg.by_path)))
             vmscan.memory_reclaim(self.machine.memcg.by_path[path], 512)
         elif kind == "node":
+            vmscan.min_slab_ratio = 0
             vmscan.node_reclaim(node, 512)
         else:
             vmscan._balance_pgdat(node)

@@ -12,7 +12,6 @@ from tests.scenario.scenario_text import FAR, HEAD, scenario_text
 from thplab import designs
 from thplab.backends import model
 from thplab.errors import DesignError
-from thplab.scenario.errors import ScenarioError
 from thplab.scenario.library import library_files
 from thplab.scenario.loader import load, loads
 from thplab.scenario.observation import Observation, Run
@@ -216,17 +215,12 @@ def test_the_scan_file_of_a_shrinker_without_cgroups_refuses_one() -> None:
     assert texts(run(shrink, head=head, design="split_queue")) == []
 
 
-# What cannot be done
-
-
-def test_a_limit_below_current_use_is_refused() -> None:
+def test_a_memory_max_that_reclaim_cannot_meet_kills() -> None:
     low: Step = {"do": "set", "file": "memory.max", "cgroup": "/victim", "value": "1M"}
-    with pytest.raises(ScenarioError) as caught:
-        run(SMALL, TOUCH, low)
-    assert str(caught.value) == (
-        "step 3 (set): memory.max of /victim would be 1M, below the 4M in use; "
-        "set the limit before the memory is touched, or free some first"
-    )
+    high: Step = {**low, "file": "memory.high"}
+    assert texts(run(SMALL, TOUCH, high, low)) == [
+        "task victim was killed by the OOM killer (memory cgroup /victim out of memory)"
+    ]
 
 
 # The run

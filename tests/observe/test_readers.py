@@ -10,7 +10,9 @@ import pytest
 from tests.observe.fake_kernel import write
 from thplab.observe.cgroup_memory import (
     read_memory_by_node,
+    read_memory_events,
     read_memory_numa_stat,
+    read_memory_number,
     read_memory_stat,
 )
 from thplab.observe.mthp import read_mthp
@@ -64,6 +66,15 @@ def test_memory_of_a_cgroup_is_in_bytes_by_node(tmp_path: Path) -> None:
     assert read_memory_numa_stat(tmp_path)["anon"] == {0: 4096, 1: 67108864}
     assert read_memory_numa_stat(tmp_path)["anon_thp"][1] == 2 << 20
     assert read_memory_stat(tmp_path)["thp_fault_alloc"] == 65
+
+
+def test_what_the_root_cgroup_lacks_is_no_figure(tmp_path: Path) -> None:
+    write(tmp_path, "memory.events", "low 0\nhigh 7\noom_group_kill 1\n")
+    write(tmp_path, "memory.current", "4096\n")
+    assert read_memory_events(tmp_path) == {"low": 0, "high": 7, "oom_group_kill": 1}
+    assert read_memory_number(tmp_path, "memory.current") == 4096
+    assert read_memory_number(tmp_path, "memory.peak") is None
+    assert read_memory_events(tmp_path / "root") == {}
 
 
 def test_without_numa_stat_one_node_has_all_of_a_cgroup(tmp_path: Path) -> None:

@@ -56,7 +56,9 @@ def test_a_field_that_there_is_not_is_refused() -> None:
         Release(**fields)
     with pytest.raises(msgspec.ValidationError, match="unknown field `nonsense`"):
         msgspec.convert(fields, Release)
-    with pytest.raises(InputError, match="no field 'nonsense'; the fields are reclaim_repeats"):
+    with pytest.raises(
+        InputError, match="no field 'nonsense'; the fields are recursive_protection"
+    ):
         release_named(NEWEST).differing(nonsense=True)
 
 

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import errno
-import os
 from pathlib import Path
 
 from thplab.agent import system_calls
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.observer import Observer
 from thplab.agent.task import Task
-from thplab.agent.tunables import THP, Tunables
+from thplab.agent.tunables import Tunables, path_of
 from thplab.mm.geometry import HPAGE_PMD_SIZE, PAGE_SIZE
 from thplab.observe.node_meminfo import read_node_meminfo
 from thplab.observe.page_census import PagesOfTask
@@ -122,7 +121,7 @@ class KernelWorld:
 
     def set_tunable(self, row: Tunable, value: Value) -> None:
         """Write it; the agent restores the old value after the scenario."""
-        path = Path(os.path.normpath(THP / row.file))
+        path = path_of(row)
         if not path.is_file():
             raise NotOffered(f"this kernel has no tunable {row.file}")
         self._tunables.set(path, row.text(value))

@@ -8,7 +8,12 @@ from collections.abc import Iterable
 
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.task import Task
-from thplab.observe.cgroup_memory import read_memory_by_node
+from thplab.observe.cgroup_memory import (
+    read_memory_by_node,
+    read_memory_events,
+    read_memory_number,
+    read_memory_stat,
+)
 from thplab.observe.khugepaged import read_khugepaged
 from thplab.observe.mthp import read_mthp
 from thplab.observe.node_meminfo import read_node_meminfo
@@ -17,7 +22,10 @@ from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no
 from thplab.observe.vmstat import fold_per_cpu_counters, vmstat_events
 from thplab.observe.zoneinfo import NodeSpans, read_node_spans
 from thplab.scenario.observation import (
+    FIGURES,
+    CgroupEvents,
     CgroupFigures,
+    CgroupMemory,
     KhugepagedFigures,
     NodeFigures,
     Observation,
@@ -51,6 +59,7 @@ class Observer:
         self._began = time.monotonic()
         self._others = [read_node_meminfo(node) for node in range(nodes)]
         self._others_in_root = self._memory("/") if "/" in self._cgroups else {}
+        self._stat_of_root = self._stat("/") if "/" in self._cgroups else {}
 
     def observe(self, label: str, tasks: Iterable[Task]) -> Observation:
         """Take an Observation.
@@ -66,6 +75,11 @@ class Observer:
             label=label,
             nodes=[self._node(node) for node in range(self._nodes)],
             cgroups=self._cgroup_figures(),
+            memory={
+                path: self._cgroup_memory(path)
+                for path in self._cgroups
+                if self._hierarchy.exists(path)
+            },
             regions=self._regions(tasks),
             vmstat={
                 name: value - self._vmstat.get(name, 0) for name, value in vmstat_events().items()
@@ -144,6 +158,45 @@ class Observer:
             elif name not in memory:
                 self._missing[f"cgroups.{figure}"] = f"this kernel does not count {name} there"
         return memory or {}
+
+    def _cgroup_memory(self, path: str) -> CgroupMemory:
+        directory = self._hierarchy.directory(path)
+        stat = self._stat(path)
+        figures = CgroupMemory()
+        for name in ("anon_thp", "thp_fault_alloc", "thp_collapse_alloc"):
+            if name in stat:
+                others = self._stat_of_root.get(name, 0) if path == "/" else 0
+                setattr(figures, name, stat[name] - others)
+            else:
+                self._lacks(name, "memory.stat")
+        if path == "/":
+            return figures
+        for name in ("current", "peak"):
+            value = read_memory_number(directory, f"memory.{name}")
+            setattr(figures, name, value)
+            if value is None:
+                self._lacks(name, f"memory.{name}")
+        events = read_memory_events(directory)
+        figures.events = CgroupEvents(
+            **{name: events.get(name) for name in CgroupEvents.__struct_fields__}
+        )
+        for name in CgroupEvents.__struct_fields__:
+            if name not in events:
+                self._lacks(f"events.{name}", "memory.events")
+        return figures
+
+    def _lacks(self, name: str, file: str) -> None:
+        since = FIGURES["cgroups"][name].since
+        brought = f" ({since} brought it)" if since else ""
+        reason = f"this kernel does not show {name} in {file}{brought}"
+        if not self._hierarchy.has_memory:
+            reason = "this kernel has no memory controller"
+        self._missing[f"cgroups.{name}"] = reason
+
+    def _stat(self, path: str) -> dict[str, int]:
+        if not self._hierarchy.has_memory:
+            return {}
+        return read_memory_stat(self._hierarchy.directory(path))
 
     def _regions(self, tasks: Iterable[Task]) -> dict[str, RegionFigures]:
         if self._spans is None:

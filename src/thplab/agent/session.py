@@ -10,21 +10,23 @@ from pathlib import Path
 
 import msgspec
 
+from thplab.agent.cgroup_mount import set_recursiveprot
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.free_lists import drop_caches
 from thplab.agent.kernel_world import KernelWorld
 from thplab.agent.kswapd import revive_kswapd
 from thplab.agent.observer import Observer
 from thplab.agent.task import Task
-from thplab.agent.tunables import THP, Tunables
+from thplab.agent.tunables import Tunables, path_of
 from thplab.observe.node_meminfo import cpus_of_node, online_nodes, read_node_meminfo
 from thplab.observe.vmstat import fold_per_cpu_counters
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.release import Release
 from thplab.scenario.errors import InputError
+from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
-from thplab.scenario.tunables import AWAKE, ThpSettings
+from thplab.scenario.tunables import AWAKE
 from thplab.scenario.units import human_size
 
 __all__ = ["huge_pages_of_others", "note_host", "run_scenario", "stay_on_first_node"]
@@ -76,7 +78,10 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
     )
     try:
         run.notes.extend(huge_pages_of_others(range(nodes)))
-        run.notes.extend(_set_thp(scenario.host.thp, tunables))
+        run.notes.extend(_set_tunables(scenario.host, tunables))
+        note = set_recursiveprot(base, scenario.host.recursiveprot, may_change=hierarchy.is_root)
+        if note and scenario.cgroups:
+            run.notes.append(note)
         revive_kswapd(base, range(nodes))
         if hierarchy.is_root:
             drop_caches()
@@ -132,16 +137,18 @@ def note_host(run: Run, nodes: int, hierarchy: Hierarchy, populated: set[str]) -
         )
 
 
-def _set_thp(settings: ThpSettings, tunables: Tunables) -> list[str]:
+def _set_tunables(host: Host, tunables: Tunables) -> list[str]:
     """Set the tunables of the scenario's host; return a note for each that this kernel lacks."""
     notes = []
-    for row, value in settings.items():
+    settings = host.thp
+    for row, value in (*settings.items(), *host.vm.items()):
         if row.ours or (row.file in _SLEEPS and not settings[AWAKE]):
             continue  # from the agent's start to its end, Parking sets these
         try:
-            tunables.set(THP / row.file, row.text(value))
+            tunables.set(path_of(row), row.text(value))
         except FileNotFoundError:
-            notes.append(f"this kernel has no {row.file} ({row.since} brought it)")
+            brought = f"{row.since} brought it" if row.since else "it needs CONFIG_NUMA"
+            notes.append(f"this kernel has no {row.file} ({brought})")
     return notes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from pathlib import Path
 from typing import Literal
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "mbind",
     "move_pages",
     "policy_mode",
+    "remount",
     "set_mempolicy",
 ]
 
@@ -125,6 +127,12 @@ def move_pages(pid: int, addresses: list[int], node: int) -> list[int]:
         )
     )
     return list(status)
+
+
+def remount(directory: Path, flags: int, options: str) -> None:
+    """mount(2) of a file system that is mounted already, with MS_REMOUNT among the flags."""
+    place = os.fsencode(directory)
+    _check(_libc.mount(b"none", place, None, ctypes.c_ulong(flags), options.encode("ascii")))
 
 
 def disable_thp(disabled: bool) -> None:

@@ -13,10 +13,20 @@ from pathlib import Path
 
 import msgspec
 
-__all__ = ["THP", "Tunables", "restore_from_journal"]
+from thplab.scenario.tunables import VM, Tunable
+
+__all__ = ["THP", "Tunables", "path_of", "restore_from_journal"]
 
 THP = Path("/sys/kernel/mm/transparent_hugepage")
+SYSCTLS = Path("/proc/sys")
 _CHOSEN = re.compile(r"\[(.+?)\]")
+
+
+def path_of(row: Tunable) -> Path:
+    """The file of a row of thplab.scenario.tunables that belongs to the host."""
+    if row.file.startswith(VM):
+        return SYSCTLS / row.file.replace(".", "/")
+    return THP / row.file
 
 
 def _read(path: Path) -> str:

@@ -157,7 +157,8 @@ def build_machine(
             (node.left_at("min"), node.left_at("low"), node.balanced),
         )
     world = ModelWorld(machine, release)
-    for row, value in host.thp.items():
+    machine.memcg.recursiveprot = host.recursiveprot and release.recursive_protection
+    for row, value in (*host.thp.items(), *host.vm.items()):
         if release.has(row.since):
             world.set_tunable(row, value)
     return machine

@@ -17,11 +17,12 @@ from thplab.observe.machine import observe_machine
 from thplab.releases.release import Release
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.host import Task as DeclaredTask
-from thplab.scenario.observation import Observation, StepOutcome, without_figures
+from thplab.scenario.observation import FIGURES, Observation, StepOutcome, without_figures
 from thplab.scenario.policies import Policy
+from thplab.scenario.rules import Figure
 from thplab.scenario.step import RangeStep, Step
 from thplab.scenario.tunables import CgroupSettings, Tunable, Value
-from thplab.scenario.units import exact_size
+from thplab.scenario.units import Size
 from thplab.scenario.worlds import NotOffered, TaskIsDead
 
 __all__ = ["ModelWorld"]
@@ -100,6 +101,15 @@ class ModelWorld:
             f"Linux {self.release.name} does not count this; {counter.since} brought it"
         )
 
+    def _forget_of_cgroups(self, seen: Observation, name: str, figure: Figure) -> None:
+        """Take out a figure of cgroups that the release does not have."""
+        owner, _, attribute = name.rpartition(".")
+        for memory in seen.memory.values():
+            setattr(operator.attrgetter(owner)(memory) if owner else memory, attribute, None)
+        seen.missing[f"cgroups.{name}"] = (
+            f"Linux {self.release.name} does not show this; {figure.since} brought it"
+        )
+
     def _must_have(self, what: str, since: str) -> None:
         if not self.release.has(since):
             raise NotOffered(f"Linux {self.release.name} lacks {what}; {since} brought it")
@@ -152,16 +162,18 @@ class ModelWorld:
         setattr(operator.attrgetter(owner)(self.machine), name, value)
 
     def set_limit(self, path: str, row: Tunable, value: Value) -> None:
-        """Store it, in pages, in the cgroup's page counter."""
-        counter = self.cgroup(path).memory
-        pages = PAGE_COUNTER_MAX if value == "max" else int(value) // PAGE_SIZE
-        if row.file == "memory.max" and pages < counter.usage:
-            raise self.refuse(
-                f"memory.max of {path} would be {exact_size(pages * PAGE_SIZE)}, below the "
-                f"{exact_size(counter.usage * PAGE_SIZE)} in use",
-                "set the limit before the memory is touched, or free some first",
-            )
-        setattr(counter, row.model.rpartition(".")[2], pages)
+        """Store it, a size in pages, or have the model do what the kernel does on a write."""
+        memcg = self.cgroup(path)
+        held: object = value
+        if value == "max":
+            held = PAGE_COUNTER_MAX
+        elif isinstance(value, Size):
+            held = value // PAGE_SIZE
+        if row.write:
+            getattr(self.machine.charges, row.write)(memcg, held)
+            return
+        owner, _, name = row.model.rpartition(".")
+        setattr(operator.attrgetter(owner)(memcg) if owner else memcg, name, held)
 
     def observe(self, label: str) -> None:
         """Read the model."""
@@ -169,4 +181,7 @@ class ModelWorld:
         for section, counter in counters():
             if not self.release.has(counter.since):
                 self._forget(seen, section, counter)
+        for name, figure in FIGURES["cgroups"].items():
+            if not self.release.has(figure.since):
+                self._forget_of_cgroups(seen, name, figure)
         self.observations.append(without_figures(seen, self._undone) if self._undone else seen)

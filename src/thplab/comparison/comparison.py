@@ -110,12 +110,13 @@ def _rules(
     """The rules of one moment."""
     if all(run.backend == "model" for run in runs):
         return lambda _: DETERMINISTIC
+    memory = sum(scenario.host.nodes)
     processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
     khugepaged = _passes(scenario, seen) if scenario.host.thp[AWAKE] else None
 
     @cache
     def rule_of(path: FigurePath) -> Rule:
-        return rule_for(path, processes=processes, khugepaged=khugepaged)
+        return rule_for(path, processes=processes, khugepaged=khugepaged, memory=memory)
 
     return rule_of
 

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_SIZE
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.observation import FIGURES
-from thplab.scenario.rules import COUNTED, OF_PROCESSES, PROCESS, Rule, Unit
+from thplab.scenario.rules import CHARGED, COUNTED, OF_PROCESSES, PROCESS, Rule, Unit
 
 __all__ = ["DETERMINISTIC", "Judgement", "Passes", "judge", "rule_for"]
 
@@ -68,32 +68,41 @@ _AWAKE_COUNTERS: tuple[tuple[str, Rule | None], ...] = (
     ("vmstat.thp_collapse_alloc_failed", _SCANNED),
     ("vmstat.thp_scan_exceed_*", _SCANNED),
     ("vmstat.thp_collapse_alloc", None),
+    ("cgroups.thp_collapse_alloc", None),
     ("mthp.nr_anon*", None),
 )
 
 
-def rule_for(path: FigurePath, *, processes: int = 1, khugepaged: Passes | None = None) -> Rule:
+def rule_for(
+    path: FigurePath, *, processes: int = 1, khugepaged: Passes | None = None, memory: int = 0
+) -> Rule:
     """The rule for a figure: its own (see :data:`FIGURES`), or that of a counter's pattern.
 
     Args:
         path: the figure.
         processes: how many tasks the scenario has: each has some memory of its own.
         khugepaged: None: it sleeps.
+        memory: bytes of all nodes, which page tables may map.
     """
     figure = FIGURES.get(path.section, {}).get(path.name)
-    if figure is None:
+    if path.section == "khugepaged" and khugepaged:
+        counts_rounds = path.name == "full_scans"
+        return _SCANNED if counts_rounds else _within(khugepaged.possible, _PASSES, COUNTED)
+    if figure is None or figure.unit == "events":
         name = f"{path.section}.{path.name}"
         for pattern, rule in _AWAKE_COUNTERS if khugepaged else ():
             if fnmatchcase(name, pattern):
                 return rule or _within(khugepaged.made if khugepaged else 0, _REBUILT, COUNTED)
+        if figure is not None:
+            return figure.rule
         return next((rule for pattern, rule in _COUNTERS if fnmatchcase(name, pattern)), _UNSTATED)
-    if path.section == "khugepaged" and khugepaged:
-        counts_rounds = path.name == "full_scans"
-        return _SCANNED if counts_rounds else _within(khugepaged.possible, _PASSES, COUNTED)
     rebuilt = khugepaged.made * _HUGE_PAGE[figure.unit] if khugepaged and figure.rebuilt else 0
     if figure.rule is OF_PROCESSES:
         tolerance = OF_PROCESSES.tolerance + (processes + 1) * PROCESS + rebuilt
         return Rule("within", OF_PROCESSES.why, tolerance)
+    if figure.rule is CHARGED:
+        tolerance = CHARGED.tolerance + processes * PROCESS + memory // HPAGE_PMD_NR + rebuilt
+        return Rule("within", CHARGED.why, tolerance)
     return _within(rebuilt, _REBUILT, figure.rule)
 
 

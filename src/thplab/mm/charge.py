@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["Charges"]
 
 COSTLY_NR_PAGES: Final[i64] = 8  # 1 << PAGE_ALLOC_COSTLY_ORDER
-HZ: Final[i64] = 250
-MEMCG_DELAY_PRECISION_SHIFT: Final[i64] = 20
-MEMCG_DELAY_SCALING_SHIFT: Final[i64] = 14
-_U64: Final = (1 << 64) - 1
+# Plain numbers, because a product of them needs 64 bits without a sign.
+HZ: Final = 250
+MEMCG_DELAY_PRECISION_SHIFT: Final = 20
+MEMCG_DELAY_SCALING_SHIFT: Final = 14
+U64: Final = (1 << 64) - 1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -158,17 +159,15 @@ class Charges:
         """calculate_high_delay(): of mem_find_max_overage(), how many ticks (HZ 250) a task has to sleep; it
         grows with the square of how far the cgroup is over memory.high.
         """
-        worst = 0
+        worst: int = 0
         counter: PageCounter | None = memcg.memory
         while counter is not None:
-            if counter.usage > counter.high:
-                overage = (int(counter.usage - counter.high) << MEMCG_DELAY_PRECISION_SHIFT) // max(
-                    int(counter.high), 1
-                )
-                worst = max(worst, overage)
+            usage, high = int(counter.usage), int(counter.high)
+            if usage > high:
+                worst = max(worst, ((usage - high) << MEMCG_DELAY_PRECISION_SHIFT) // max(high, 1))
             counter = counter.parent
-        ticks = (worst * worst * int(HZ)) & _U64
-        ticks >>= int(MEMCG_DELAY_PRECISION_SHIFT + MEMCG_DELAY_SCALING_SHIFT)
+        ticks: int = (worst * worst * HZ) & U64
+        ticks >>= MEMCG_DELAY_PRECISION_SHIFT + MEMCG_DELAY_SCALING_SHIFT
         return ticks * int(nr_pages) // int(MEMCG_CHARGE_BATCH)
 
     # Writes to the files of a cgroup

@@ -155,5 +155,5 @@ def effective_protection(
 
 
 def _share(whole: i64, part: i64, parts: i64) -> i64:
-    """mul_u64_u64_div_u64() (lib/math/div64.c): whole * part / parts, which may need more than 63 bits on the way."""
+    """Whole * part / parts, whose product may need more than 63 bits."""
     return i64(int(whole) * int(part) // int(parts))

@@ -1,11 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""memory.stat and memory.numa_stat of a version 2 cgroup (mm/memcontrol.c)."""
+"""memory.stat, memory.numa_stat, memory.events and single numbers of a version 2 cgroup (mm/memcontrol.c)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["read_memory_by_node", "read_memory_numa_stat", "read_memory_stat"]
+__all__ = [
+    "read_memory_by_node",
+    "read_memory_events",
+    "read_memory_numa_stat",
+    "read_memory_number",
+    "read_memory_stat",
+]
 
 
 def read_memory_stat(cgroup: Path) -> dict[str, int]:
@@ -14,8 +20,28 @@ def read_memory_stat(cgroup: Path) -> dict[str, int]:
     Args:
         cgroup: the cgroup's directory.
     """
+    return _read_pairs(cgroup / "memory.stat")
+
+
+def read_memory_events(cgroup: Path) -> dict[str, int]:
+    """memory.events: counts by the kernel's names; empty for the root cgroup, which has no such file."""
+    try:
+        return _read_pairs(cgroup / "memory.events")
+    except FileNotFoundError:
+        return {}
+
+
+def read_memory_number(cgroup: Path, name: str) -> int | None:
+    """memory.current or memory.peak: bytes; None if there is no such file."""
+    try:
+        return int((cgroup / name).read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+
+
+def _read_pairs(path: Path) -> dict[str, int]:
     figures = {}
-    for line in (cgroup / "memory.stat").read_text(encoding="ascii").splitlines():
+    for line in path.read_text(encoding="ascii").splitlines():
         name, value = line.split()
         figures[name] = int(value)
     return figures

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from thplab.mm.census import census
 from thplab.mm.geometry import PAGE_SIZE
@@ -13,7 +13,9 @@ from thplab.mm.mm_types import Vma
 from thplab.mm.shrinker_debug import shrinker_debugfs_count
 from thplab.mm.vmstat import mthp_size_name
 from thplab.scenario.observation import (
+    CgroupEvents,
     CgroupFigures,
+    CgroupMemory,
     KhugepagedFigures,
     NodeFigures,
     Observation,
@@ -36,6 +38,7 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
         cgroups: the paths to observe; it leaves out removed ones.
     """
     counts = dict(shrinker_debugfs_count(machine, machine.deferred_split))
+    seen = [path for path in cgroups if path in machine.memcg.by_path]
     return Observation(
         label=label,
         nodes=[
@@ -47,10 +50,9 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
             for node in machine.pages.nodes
         ],
         cgroups={
-            path: _cgroup_figures(machine, machine.memcg.by_path[path], counts)
-            for path in cgroups
-            if path in machine.memcg.by_path
+            path: _cgroup_figures(machine, machine.memcg.by_path[path], counts) for path in seen
         },
+        memory={path: _cgroup_memory(machine.memcg.by_path[path]) for path in seen},
         regions={
             f"{task.name}.{name}": _region_figures(vma, machine.nr_nodes)
             for task in machine.tasks.values()
@@ -73,17 +75,14 @@ def observe_machine(machine: Machine, label: str, cgroups: Iterable[str]) -> Obs
 def _cgroup_figures(
     machine: Machine, memcg: MemCgroup, counts: dict[int, list[int]]
 ) -> list[CgroupFigures]:
-    """As memory.numa_stat, which also counts the cgroup's descendants, even removed ones.
+    """As memory.numa_stat.
 
     Args:
         counts: the lines of the shrinker's count file.
     """
     anon = [0] * machine.nr_nodes
     huge = [0] * machine.nr_nodes
-    pending = [memcg]
-    while pending:
-        position = pending.pop()
-        pending.extend(position.children)
+    for position in _subtree(memcg):
         for nid, pernode in enumerate(position.nodeinfo):
             anon[nid] += pernode.nr_anon
             huge[nid] += pernode.nr_anon_thps
@@ -92,6 +91,33 @@ def _cgroup_figures(
         CgroupFigures(anon=anon[nid] * PAGE_SIZE, huge=huge[nid] * PAGE_SIZE, queue=queue[nid])
         for nid in range(machine.nr_nodes)
     ]
+
+
+def _subtree(memcg: MemCgroup) -> Iterator[MemCgroup]:
+    """A cgroup and its descendants, even removed ones: statistics count them."""
+    pending = [memcg]
+    while pending:
+        position = pending.pop()
+        pending.extend(position.children)
+        yield position
+
+
+def _cgroup_memory(memcg: MemCgroup) -> CgroupMemory:
+    """As memory.stat and, below the root, memory.current, memory.peak and memory.events."""
+    huge = sum(
+        pernode.nr_anon_thps for position in _subtree(memcg) for pernode in position.nodeinfo
+    )
+    figures = CgroupMemory(
+        anon_thp=huge * PAGE_SIZE,
+        thp_fault_alloc=memcg.stat.get("thp_fault_alloc", 0),
+        thp_collapse_alloc=memcg.stat.get("thp_collapse_alloc", 0),
+    )
+    if memcg.parent is not None:
+        figures.current = memcg.memory.usage * PAGE_SIZE
+        figures.peak = memcg.memory.watermark * PAGE_SIZE
+        events = {name: memcg.events.get(name, 0) for name in CgroupEvents.__struct_fields__}
+        figures.events = CgroupEvents(**events)
+    return figures
 
 
 def _region_figures(vma: Vma, nr_nodes: int) -> RegionFigures:

@@ -49,6 +49,16 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     name: str
     design: str
+    recursive_protection: Annotated[
+        bool,
+        Difference(
+            since="5.7",
+            model="memcg.recursiveprot",
+            about="a cgroup without memory.min and memory.low shares what its parent has of them, if cgroup2 is "
+            "mounted with memory_recursiveprot, as systemd does",
+            source="8a931f801340; there in the source of 6.12",
+        ),
+    ] = True
     reclaim_repeats_fully: Annotated[
         bool,
         Difference(

@@ -20,7 +20,7 @@ from thplab.releases.release import DIFFERENCES
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps import STEPS
-from thplab.scenario.tunables import CGROUP_FILES, THP_FILES
+from thplab.scenario.tunables import CGROUP_FILES, HOST_FILES
 
 __all__ = ["print_findings", "print_kernels", "print_library", "print_releases", "release_rows"]
 
@@ -106,7 +106,9 @@ def _brought() -> list[tuple[str, str]]:
     """(release, what it brought), the oldest first."""
     found = [(one.since, one.about) for one in DIFFERENCES.values()]
     found += [
-        (row.since, f"the file {row.file}") for row in (*THP_FILES, *CGROUP_FILES) if row.since
+        (row.since, f"the file {row.file}")
+        for row in (*HOST_FILES.values(), *CGROUP_FILES)
+        if row.since
     ]
     for kind in STEPS.values():
         found += [(since, what) for what, since in kind.interfaces.items()]

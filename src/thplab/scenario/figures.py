@@ -3,6 +3,7 @@
 
 nodes[0].free                    one node; without [0] the sum over all nodes
 cgroups./victim[0].queue         one cgroup on one node; without [0] the sum over all nodes
+cgroups./victim.events.high      a figure of a cgroup that has no node: current, peak, a line of memory.events
 regions.victim.far[1].huge       one region on one node; without [1] the sum over all nodes
 regions.victim.far.absent        pages of a region that have no node: zero, swapped, absent
 regions.job*.heap.huge           "*" in a subject: the sum over all that match
@@ -17,6 +18,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, NamedTuple, Self, TypeVar
 
 from thplab.scenario.naming import meant, quoted
@@ -24,6 +26,7 @@ from thplab.scenario.observation import (
     FIGURES,
     NODELESS,
     CgroupFigures,
+    CgroupMemory,
     NodeFigures,
     Observation,
     RegionFigures,
@@ -41,14 +44,16 @@ __all__ = [
 
 _Subject = TypeVar("_Subject")
 
+# A cgroup's name may have dots in it, and so has the name of a figure.
+_DOTTED = "|".join(re.escape(name) for name in FIGURES["cgroups"] if "." in name)
 _PATH = re.compile(
-    r"""
-      (?P<nodes>nodes) (?:\[(?P<nid0>[0-9]{1,4})\])? \.(?P<name0>\w+)
-    | cgroups \.(?P<cgroup>[^\[\]\s]+?) (?:\[(?P<nid1>[0-9]{1,4})\])? \.(?P<name1>\w+)
-    | regions \.(?P<region>[\w*-]+\.[\w*-]+) (?:\[(?P<nid2>[0-9]{1,4})\])? \.(?P<name2>\w+)
+    rf"""
+      (?P<nodes>nodes) (?:\[(?P<nid0>[0-9]{{1,4}})\])? \.(?P<name0>\w+)
+    | cgroups \.(?P<cgroup>[^\[\]\s]+?) (?:\[(?P<nid1>[0-9]{{1,4}})\])? \.(?P<name1>{_DOTTED}|\w+)
+    | regions \.(?P<region>[\w*-]+\.[\w*-]+) (?:\[(?P<nid2>[0-9]{{1,4}})\])? \.(?P<name2>\w+)
     | vmstat \.(?P<counter>\w+)
     | khugepaged \.(?P<daemon>\w+)
-    | mthp \.(?P<size>[0-9]{1,9}kB) \.(?P<mthp_counter>\w+)
+    | mthp \.(?P<size>[0-9]{{1,9}}kB) \.(?P<mthp_counter>\w+)
     """,
     re.VERBOSE | re.ASCII,
 )
@@ -148,7 +153,7 @@ def _parse(text: object) -> tuple[str, str, int | None, str]:
     name, nid = match["name" + index], match["nid" + index]
     if name not in FIGURES[section]:
         raise ValueError(f"{section} have the figures {', '.join(FIGURES[section])}")
-    if nid is not None and section == "regions" and name in NODELESS:
+    if nid is not None and name in NODELESS[section]:
         raise ValueError(f'"{name}" belongs to no node; leave out [{nid}]')
     return section, subject, None if nid is None else int(nid), name
 
@@ -175,6 +180,16 @@ def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen
             return [getattr(observation.khugepaged, path.name)]
         case "nodes":
             return _on_nodes(observation.nodes, path)
+        case "cgroups" if path.name in NODELESS["cgroups"]:
+            having = dict(observation.memory)
+            if FIGURES["cgroups"][path.name].below_root:
+                having.pop("/", None)
+                if path.subject == "/":
+                    return [Unseen("the root cgroup does not have it; name a cgroup below")]
+            memory = _fitting(having, path.subject)
+            if not memory:
+                return [Unseen(f"{path.subject} did not exist at that moment")]
+            return map(attrgetter(path.name), memory)
         case "cgroups":
             cgroups = _fitting(observation.cgroups, path.subject)
             if not cgroups:
@@ -183,7 +198,7 @@ def _values(observation: Observation, path: FigurePath) -> Iterable[int | Unseen
     regions = _fitting(observation.regions, path.subject)
     if not regions:
         return [Unseen(f"{path.subject} no longer existed: its task had ended")]
-    if path.name in NODELESS:
+    if path.name in NODELESS["regions"]:
         return [getattr(region, path.name) for region in regions]
     return [value for region in regions for value in _on_nodes(region.nodes, path)]
 
@@ -208,14 +223,18 @@ def _on_nodes(
 
 def all_figures(observation: Observation) -> Iterator[tuple[FigurePath, int | None]]:
     """Each figure of an observation with its value: regions, cgroups, nodes, counters."""
-    by_node = [name for name in FIGURES["regions"] if name not in NODELESS]
+    by_node = {
+        section: [name for name in figures if name not in NODELESS[section]]
+        for section, figures in FIGURES.items()
+    }
     for subject, region in observation.regions.items():
-        yield from _by_node("regions", subject, region.nodes, by_node)
-        for name in RegionFigures.__struct_fields__[1:]:
-            yield FigurePath("regions", subject, None, name), getattr(region, name)
+        yield from _by_node("regions", subject, region.nodes, by_node["regions"])
+        yield from _by_no_node("regions", subject, region)
     for subject, nodes in observation.cgroups.items():
-        yield from _by_node("cgroups", subject, nodes, list(FIGURES["cgroups"]))
-    yield from _by_node("nodes", "", observation.nodes, list(FIGURES["nodes"]))
+        yield from _by_node("cgroups", subject, nodes, by_node["cgroups"])
+        if subject in observation.memory:
+            yield from _by_no_node("cgroups", subject, observation.memory[subject])
+    yield from _by_node("nodes", "", observation.nodes, by_node["nodes"])
     for name, value in observation.vmstat.items():
         yield FigurePath("vmstat", "", None, name), value
     for size, counters in observation.mthp.items():
@@ -234,6 +253,14 @@ def _by_node(
     for nid, node in enumerate(nodes):
         for name in names:
             yield FigurePath(section, subject, nid, name), getattr(node, name)
+
+
+def _by_no_node(
+    section: str, subject: str, figures: RegionFigures | CgroupMemory
+) -> Iterator[tuple[FigurePath, int | None]]:
+    for name, figure in FIGURES[section].items():
+        if name in NODELESS[section] and not (subject == "/" and figure.below_root):
+            yield FigurePath(section, subject, None, name), attrgetter(name)(figures)
 
 
 def why_unseen(observation: Observation, path: FigurePath) -> str:

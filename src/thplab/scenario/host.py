@@ -10,7 +10,7 @@ import msgspec
 from thplab.mm.geometry import HPAGE_PMD_SIZE
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.policies import Policy
-from thplab.scenario.tunables import ThpSettings
+from thplab.scenario.tunables import ThpSettings, VmSettings
 from thplab.scenario.units import Size, exact_size
 
 __all__ = ["Host", "Task", "check_host"]
@@ -25,12 +25,17 @@ LOCAL_DISTANCE = 10
 class Host(
     msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True, omit_defaults=True
 ):
-    """The machine: the memory of each node, and its boot options."""
+    """The machine: the memory of each node, its boot options, and how it is set up.
+
+    recursiveprot: cgroup2 is mounted with memory_recursiveprot, as systemd does.
+    """
 
     nodes: tuple[Size, ...]
     distances: tuple[tuple[int, ...], ...] | None = None
     memcg: Literal["on", "nokmem", "disabled"] = "on"
+    recursiveprot: bool = True
     thp: ThpSettings = msgspec.field(default_factory=ThpSettings)
+    vm: VmSettings = msgspec.field(default_factory=VmSettings)
 
 
 class Task(

@@ -14,12 +14,24 @@ import msgspec
 
 from thplab.releases.release import Release
 from thplab.scenario.host_facts import HostFacts
-from thplab.scenario.rules import COUNTED, EXACT, KERNEL_OWN, OF_PROCESSES, Figure
+from thplab.scenario.rules import (
+    CHARGED,
+    COUNTED,
+    EXACT,
+    FREE_RUNNING,
+    KERNEL_OWN,
+    OF_PROCESSES,
+    Figure,
+    Rule,
+    Unit,
+)
 
 __all__ = [
     "FIGURES",
     "NODELESS",
+    "CgroupEvents",
     "CgroupFigures",
+    "CgroupMemory",
     "KhugepagedFigures",
     "NodeFigures",
     "Observation",
@@ -79,6 +91,80 @@ class CgroupFigures(msgspec.Struct, kw_only=True):
             True,
         ),
     ] = None
+
+
+def _event(words: str, rule: Rule, since: str = "") -> Figure:
+    about = f"{words} (memory.events)"
+    return Figure("events", words, about, rule, since=since, below_root=True, quiet=True)
+
+
+class CgroupEvents(msgspec.Struct, kw_only=True):
+    """memory.events of a cgroup and its descendants."""
+
+    low: Annotated[
+        int | None,
+        _event("times that reclaim took from it although within memory.low", FREE_RUNNING),
+    ] = None
+    high: Annotated[
+        int | None, _event("times that its tasks reclaimed because over memory.high", FREE_RUNNING)
+    ] = None
+    max: Annotated[int | None, _event("times that a charge met memory.max", FREE_RUNNING)] = None
+    oom: Annotated[
+        int | None, _event("times that reclaim at memory.max was not enough", FREE_RUNNING)
+    ] = None
+    oom_kill: Annotated[int | None, _event("tasks of it that the OOM killer killed", COUNTED)] = (
+        None
+    )
+    oom_group_kill: Annotated[
+        int | None, _event("times that all of its tasks were killed together", COUNTED, "5.17")
+    ] = None
+
+
+def _stat(unit: Unit, words: str, name: str, rule: Rule) -> Figure:
+    return Figure(unit, words, f"{words} ({name} of memory.stat)", rule, True, quiet=True)
+
+
+class CgroupMemory(msgspec.Struct, kw_only=True):
+    """One cgroup on all nodes, its descendants included."""
+
+    current: Annotated[
+        int | None,
+        Figure(
+            "bytes",
+            "memory charged",
+            "all memory charged (memory.current)",
+            CHARGED,
+            True,
+            below_root=True,
+        ),
+    ] = None
+    peak: Annotated[
+        int | None,
+        Figure(
+            "bytes",
+            "the most that was ever charged",
+            "the most that was ever charged (memory.peak)",
+            CHARGED,
+            True,
+            since="5.19",
+            below_root=True,
+            quiet=True,
+        ),
+    ] = None
+    anon_thp: Annotated[
+        int | None, _stat("bytes", "in huge pages that a PMD maps whole", "anon_thp", EXACT)
+    ] = None
+    thp_fault_alloc: Annotated[
+        int | None,
+        _stat("events", "faults of its tasks that got a huge page", "thp_fault_alloc", COUNTED),
+    ] = None
+    thp_collapse_alloc: Annotated[
+        int | None,
+        _stat(
+            "events", "huge pages allocated to collapse its pages", "thp_collapse_alloc", COUNTED
+        ),
+    ] = None
+    events: CgroupEvents = msgspec.field(default_factory=CgroupEvents)
 
 
 class RegionNode(msgspec.Struct, kw_only=True):
@@ -173,16 +259,26 @@ def _figures(*structs: type[msgspec.Struct]) -> Mapping[str, Figure]:
     }
 
 
+_OF_CGROUP = {
+    **_figures(CgroupMemory),
+    **{f"events.{name}": figure for name, figure in _figures(CgroupEvents).items()},
+}
+
 FIGURES: Mapping[str, Mapping[str, Figure]] = {
     "nodes": _figures(NodeFigures),
-    "cgroups": _figures(CgroupFigures),
+    "cgroups": {**_figures(CgroupFigures), **_OF_CGROUP},
     "regions": _figures(RegionNode, RegionFigures),
     "khugepaged": _figures(KhugepagedFigures),
 }
 """The figures of the sections whose names are the same everywhere."""
 
-NODELESS = frozenset(_figures(RegionFigures))
-"""Figures of a region that belong to no node."""
+NODELESS: Mapping[str, frozenset[str]] = {
+    "nodes": frozenset(),
+    "cgroups": frozenset(_OF_CGROUP),
+    "regions": frozenset(_figures(RegionFigures)),
+    "khugepaged": frozenset(_figures(KhugepagedFigures)),
+}
+"""Figures that belong to no node."""
 
 
 class Observation(msgspec.Struct, kw_only=True):
@@ -191,6 +287,9 @@ class Observation(msgspec.Struct, kw_only=True):
     label: str
     nodes: list[NodeFigures]
     cgroups: dict[str, list[CgroupFigures]]
+    """By path, then by node."""
+    memory: dict[str, CgroupMemory] = {}
+    """By path: what a cgroup has on all nodes together."""
     regions: dict[str, RegionFigures]
     """By "task.region"; the tasks alive at that moment."""
     vmstat: dict[str, int | None]
@@ -208,6 +307,7 @@ def without_figures(seen: Observation, reason: str) -> Observation:
         label=seen.label,
         nodes=[NodeFigures() for _ in seen.nodes],
         cgroups={path: [CgroupFigures() for _ in row] for path, row in seen.cgroups.items()},
+        memory={path: CgroupMemory() for path in seen.memory},
         regions={
             name: RegionFigures(nodes=[RegionNode() for _ in region.nodes])
             for name, region in seen.regions.items()

@@ -12,8 +12,10 @@ from typing import Literal, NamedTuple
 import msgspec
 
 __all__ = [
+    "CHARGED",
     "COUNTED",
     "EXACT",
+    "FREE_RUNNING",
     "KERNEL_OWN",
     "OF_FREE_MEMORY",
     "OF_PROCESSES",
@@ -54,6 +56,16 @@ OF_FREE_MEMORY = (
     "CPUs take: a range"
 )
 """Why a figure has the range that the model gives with as little and as much free memory as the kernel may have."""
+CHARGED = Rule(
+    "within",
+    "beside the regions the kernel charges what the tasks have as processes, up to 2M each, page tables, 4K for "
+    "each 2M, and 64 pages in advance for each CPU",
+    1 << 20,
+)
+"""The tolerance is that of the pages in advance; tolerances.rule_for() adds the rest."""
+FREE_RUNNING = Rule(
+    "incomparable", "how often reclaim was tried or met a cgroup: differs from boot to boot"
+)
 
 
 class Figure(NamedTuple):
@@ -66,6 +78,9 @@ class Figure(NamedTuple):
         rule: how to compare it between two Runs of a scenario.
         rebuilt: khugepaged, when awake, changes it.
         alone: its words where the table shows no figure before it; "": the same.
+        since: the release that brought it; "": all releases that thplab knows have it.
+        below_root: the root cgroup does not have it.
+        quiet: the table shows it only where a claim names it, or with --all.
     """
 
     unit: Unit
@@ -74,3 +89,6 @@ class Figure(NamedTuple):
     rule: Rule
     rebuilt: bool = False
     alone: str = ""
+    since: str = ""
+    below_root: bool = False
+    quiet: bool = False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The files that a scenario sets, a row each: those of huge pages, and those of a cgroup.
+"""The files that a scenario sets, a row each: those of huge pages, sysctls, and those of a cgroup.
 
 A row says which values a file takes, its default, the release that brought it, where the model keeps it,
 and what fuzz writes to it. The host's settings, the `set` step, their checks, the model, the agent, the
@@ -9,136 +9,34 @@ schema and the table of the documentation come from the rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple, Protocol, Self, cast
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 from thplab.mm.geometry import HPAGE_PMD_NR
 from thplab.scenario.errors import ScenarioError
+from thplab.scenario.kinds import Bytes, Kind, Numbers, Switch, Value, Words
 from thplab.scenario.naming import meant, quoted
-from thplab.scenario.units import Size, parse_size
+from thplab.scenario.units import Size
 from thplab.scenario.written import Written
 
 __all__ = [
     "AWAKE",
     "CGROUP_FILES",
+    "HOST_FILES",
     "THP_FILES",
+    "VM_FILES",
     "CgroupSettings",
     "ThpSettings",
     "Tunable",
     "Value",
+    "VmSettings",
 ]
-
-Value = str | int | bool | Size
-"""A word, a number, a switch, or bytes."""
-
-
-class Kind(Protocol):
-    """What a file takes."""
-
-    def parse(self, value: object) -> Value:
-        """Decode a value of the file.
-
-        Raises:
-            ValueError: the file does not take it; the message says what it takes.
-        """
-
-    def takes(self) -> str:
-        """What it takes, in words."""
-
-    def json_schema(self) -> dict[str, Any]:
-        """What an editor may accept."""
-
-
-class Words:
-    """One of a few words."""
-
-    def __init__(self, *words: str) -> None:
-        self.words = words
-
-    def parse(self, value: object) -> Value:
-        """The word."""
-        if not isinstance(value, str) or value not in self.words:
-            raise ValueError(f"it takes {self.takes()}")
-        return value
-
-    def takes(self) -> str:
-        """The words."""
-        return ", ".join(f'"{word}"' for word in self.words)
-
-    def json_schema(self) -> dict[str, Any]:
-        """The words."""
-        return {"enum": list(self.words)}
-
-
-class Numbers:
-    """A number within bounds, both included, or the same number as text."""
-
-    def __init__(self, lowest: int, highest: int) -> None:
-        self.lowest = lowest
-        self.highest = highest
-
-    def parse(self, value: object) -> Value:
-        """The number."""
-        text = str(value)
-        if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= 10):
-            raise ValueError(f"it takes {self.takes()}")
-        if not self.lowest <= int(text) <= self.highest:
-            raise ValueError(f"it takes {self.takes()}")
-        return int(text)
-
-    def takes(self) -> str:
-        """The bounds."""
-        return f"a number from {self.lowest} to {self.highest}"
-
-    def json_schema(self) -> dict[str, Any]:
-        """The bounds."""
-        return {"type": "integer", "minimum": self.lowest, "maximum": self.highest}
-
-
-class Switch:
-    """On or off: true or false, or the kernel's 1 or 0."""
-
-    def parse(self, value: object) -> Value:
-        """The switch."""
-        if str(value) in ("0", "1"):
-            return str(value) == "1"
-        if not isinstance(value, bool):
-            raise ValueError(f"it takes {self.takes()}")  # noqa: TRY004 -- what msgspec explains
-        return value
-
-    def takes(self) -> str:
-        """Both forms."""
-        return "true or false, or 1 or 0"
-
-    def json_schema(self) -> dict[str, Any]:
-        """Both forms."""
-        return {"enum": [True, False, 0, 1]}
-
-
-class Bytes:
-    """A size with a unit, 0, or "max": no limit."""
-
-    def parse(self, value: object) -> Value:
-        """The bytes, or "max"."""
-        if value == "max":
-            return "max"
-        if value == 0 and not isinstance(value, (str, bool)):
-            return Size(0)
-        return value if isinstance(value, Size) else Size(parse_size(value))
-
-    def takes(self) -> str:
-        """Sizes."""
-        return 'a size, or "max"'
-
-    def json_schema(self) -> dict[str, Any]:
-        """A size."""
-        return {"anyOf": [Size.json_schema(), {"enum": ["max", 0]}]}
 
 
 class Tunable(NamedTuple):
     """One file.
 
     Attributes:
-        file: below /sys/kernel/mm/transparent_hugepage, or in a cgroup's directory.
+        file: below /sys/kernel/mm/transparent_hugepage, a sysctl by its name, or in a cgroup's directory.
         kind: what it takes.
         default: the kernel's.
         model: where the model keeps it: a path of attributes that begins at the machine or the cgroup.
@@ -146,6 +44,8 @@ class Tunable(NamedTuple):
         since: the release that brought it; "" if all releases that thplab knows have it.
         draws: what fuzz writes to it; a value that occurs twice is twice as likely. Empty: fuzz never writes it.
         ours: it is a setting of thplab's own and no file of the kernel; `set` cannot write it.
+        write: the method of the model's Charges that a write calls, because the kernel does more than store the
+            value. "": it only stores it.
     """
 
     file: str
@@ -156,6 +56,7 @@ class Tunable(NamedTuple):
     since: str = ""
     draws: tuple[Value, ...] = ()
     ours: bool = False
+    write: str = ""
 
     def text(self, value: Value) -> str:
         """A value as the kernel's file takes it."""
@@ -246,8 +147,40 @@ THP_FILES = (
 )
 """Below /sys/kernel/mm/transparent_hugepage."""
 
+_PERCENT = Numbers(0, 100)
+VM = "vm."
+
+VM_FILES = (
+    Tunable(
+        f"{VM}min_unmapped_ratio",
+        _PERCENT,
+        1,
+        "vmscan.min_unmapped_ratio",
+        "a node's reclaim file does something if the node has more page cache that no task maps than this percentage",
+    ),
+    Tunable(
+        f"{VM}min_slab_ratio",
+        _PERCENT,
+        5,
+        "vmscan.min_slab_ratio",
+        "or if it has more reclaimable slab than this percentage",
+    ),
+)
+"""Sysctls, files in /proc/sys/vm. They need a kernel with CONFIG_NUMA."""
+
+HOST_FILES = {row.file: row for row in (*THP_FILES, *VM_FILES)}
+"""What `set` writes without a cgroup."""
+
 CGROUP_FILES = (
-    Tunable("memory.max", Bytes(), "max", "memory.max", "the limit", draws=(Size(1 << 30),)),
+    Tunable(
+        "memory.max",
+        Bytes(),
+        "max",
+        "memory.max",
+        "the limit; below what is in use it reclaims, and kills tasks if that is not enough",
+        draws=(Size(1 << 30),),
+        write="memory_max_write",
+    ),
     Tunable(
         "memory.high",
         Bytes(),
@@ -255,6 +188,7 @@ CGROUP_FILES = (
         "memory.high",
         "beyond it the cgroup's own memory is reclaimed",
         draws=(Size(1 << 30),),
+        write="memory_high_write",
     ),
     Tunable(
         "memory.low",
@@ -271,6 +205,13 @@ CGROUP_FILES = (
         "memory.min",
         "up to it reclaim never takes from the cgroup",
         draws=(Size(1 << 30),),
+    ),
+    Tunable(
+        "memory.oom.group",
+        Switch(),
+        False,
+        "oom_group",
+        "whether the OOM killer kills all tasks of the cgroup when it kills one",
     ),
 )
 """In a cgroup's directory."""
@@ -385,6 +326,12 @@ class ThpSettings(Settings):
     """/sys/kernel/mm/transparent_hugepage."""
 
     rows: ClassVar = {row.file: row for row in THP_FILES}
+
+
+class VmSettings(Settings):
+    """/proc/sys/vm."""
+
+    rows: ClassVar = {row.file.removeprefix(VM): row for row in VM_FILES}
 
 
 class CgroupSettings(Settings):

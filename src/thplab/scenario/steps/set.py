@@ -12,14 +12,14 @@ from thplab.scenario.declared import Declared
 from thplab.scenario.drawing import Draw
 from thplab.scenario.naming import meant, quoted
 from thplab.scenario.step import Step
-from thplab.scenario.tunables import CgroupSettings, ThpSettings, Tunable
+from thplab.scenario.tunables import HOST_FILES, CgroupSettings, ThpSettings, Tunable
 from thplab.scenario.worlds import KernelWorld, ModelWorld
 
 __all__ = ["Set"]
 
 
 class Set(Step, tag="set", frozen=True):
-    """A write to a cgroup's file (with `cgroup`), or to one below /sys/kernel/mm/transparent_hugepage."""
+    """A write to a cgroup's file (with `cgroup`), to one below /sys/kernel/mm/transparent_hugepage, or to a sysctl."""
 
     file: str
     value: bool | int | str
@@ -40,7 +40,7 @@ class Set(Step, tag="set", frozen=True):
 
     def row(self) -> Tunable | None:
         """The file; None if `set` can write no file of this name."""
-        rows = (ThpSettings if self.cgroup is None else CgroupSettings).rows
+        rows = HOST_FILES if self.cgroup is None else CgroupSettings.rows
         row = rows.get(self.file)
         return None if row is None or row.ours else row
 
@@ -65,11 +65,11 @@ class Set(Step, tag="set", frozen=True):
             return meant(self.file, CgroupSettings.rows, "files of a cgroup")
         if self.file in CgroupSettings.rows:
             return 'say whose it is: cgroup = "/victim"'
-        files = [file for file, row in ThpSettings.rows.items() if not row.ours]
+        files = [file for file, row in HOST_FILES.items() if not row.ours]
         return meant(self.file, files, "tunables")
 
     def on_model(self, world: ModelWorld) -> str:
-        """Store it where the row says that the model keeps it."""
+        """Store it where the row says that the model keeps it, or do what the kernel does on a write."""
         if self.cgroup is None:
             world.set_tunable(self.the_row(), self.value)
         else:
