@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.mm.small import (
@@ -19,6 +21,8 @@ from tests.mm.small import (
     start,
     touched,
 )
+from thplab.cpu.hook import Watcher, attach, detach
+from thplab.cpu.ops import REF_FREEZE, RMW
 from thplab.mm.census import census
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.invariants import check
@@ -84,11 +88,17 @@ def test_what_is_there_already_or_not_meant_stays(machine: Machine, task: Task) 
     machine.migration.move_slot(mmap(machine, task, 1, name="empty"), 0, FULL_MASK, 1)
 
 
-def test_a_shared_huge_page_moves_for_all_who_map_it(machine: Machine, task: Task) -> None:
+def test_a_shared_huge_page_stays_and_moves_only_by_itself_for_all_who_map_it(
+    machine: Machine, task: Task
+) -> None:
+    """move_pages(2) with MPOL_MF_MOVE: -EACCES. Others who migrate, as compaction does, do not ask."""
     vma = touched(machine, task, 1)
     child = machine.fork(task, "child")
+    assert machine.migration.move_slot(vma, 0, FULL_MASK, 1)
     machine.memory.zap(vma, 0, UPPER)
-    machine.migration.move_slot(vma, 0, LOWER, 1)
+    assert machine.migration.move_slot(vma, 0, LOWER, 1)
+    assert folio_at(vma, 0).nid == 0
+    assert migrate(machine, folio_at(vma, 0), 1)
     new = folio_at(vma, 0)
     assert new.nid == 1
     assert child.mm.vmas["memory"].slots[0] is new
@@ -142,20 +152,82 @@ def test_one_that_is_locked_or_too_small_by_now_is_left(machine: Machine, task: 
     assert machine.pages.nodes[1].free == machine.pages.nodes[1].managed
 
 
-def test_a_full_node_takes_no_huge_page_and_nobody_is_killed_for_it() -> None:
+def test_a_huge_page_without_room_is_split_and_its_pages_move_as_far_as_there_is_room() -> None:
+    """-ENOMEM in migrate_pages_batch(). It ends the call only for a page that was no piece of a split one."""
     machine = small_machine()
     task = start(machine)
-    vma = touched(machine, task, 2)
+    vma = touched(machine, task, 3)
     base = mmap(machine, task, 1, 0, "base", "nohugepage")
     machine.memory.touch(task, base, 0, LOWER, False)
     node = machine.pages.nodes[1]
-    node.take(0, node.free, 0)
-    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
-    machine.migration.move_slot(base, 0, FULL_MASK, 1)
-    assert census(vma, 2).huge == [2, 0]
+    taken = node.take(0, node.free - node.wmark_min - 700, 0)
+    node.fragmented = node.free
+    for slot in range(2):
+        assert machine.migration.move_slot(vma, slot, FULL_MASK, 1)
+    found = census(vma, 2)
+    assert (found.huge, found.base) == ([1, 0], [1024 - 700, 700])
+    for name in ("thp_split_page", "thp_migration_split", "thp_migration_fail"):
+        assert event(machine, name) == 2, name
+    assert not machine.migration.move_slot(base, 0, FULL_MASK, 1)
     assert census(base, 2).base == [256, 0]
-    assert event(machine, "thp_migration_fail") == 1
     assert machine.oom.killed == []
+    node.give(taken)
+    assert check(machine) == []
+
+
+def test_one_that_cannot_be_split_either_ends_the_call() -> None:
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    node = machine.pages.nodes[1]
+    node.take(0, node.free, 0)
+    folio_at(vma, 0).get()
+    assert not machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    assert census(vma, 2).huge == [1, 0]
+    assert event(machine, "thp_migration_fail") == 1
+    assert event(machine, "thp_migration_split") == 0
+
+
+class LettingGo(Watcher):
+    """Has somebody else let go of a folio when it is asked for the nth time."""
+
+    def __init__(self, op: int, folio: Folio, times: int, let_go: Callable[[], None]) -> None:
+        super().__init__()
+        self.op = op
+        self.folio = folio
+        self.times = times
+        self.let_go = let_go
+
+    def point(self, op: int, obj: object) -> None:
+        if op == self.op and obj is self.folio:
+            self.times -= 1
+            if self.times == 0:
+                self.let_go()
+
+
+@pytest.mark.parametrize(("times", "moves"), [(1, True), (4, True), (10, True), (11, False)])
+@pytest.mark.parametrize("what", ["lock", "reference"])
+def test_who_lets_go_within_ten_passes_does_not_stop_a_migration(
+    what: str, times: int, moves: bool
+) -> None:
+    """NR_MAX_MIGRATE_PAGES_RETRY: three passes, and seven more."""
+    machine = small_machine()
+    task = start(machine)
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+    if what == "lock":
+        assert folio.trylock()
+        watcher = LettingGo(RMW, folio, times, lambda: folio.clear_flag(PG_LOCKED))
+    else:
+        folio.get()
+        watcher = LettingGo(
+            REF_FREEZE, folio, times, lambda: setattr(folio, "refcount", folio.refcount - 1)
+        )
+    attach(watcher)
+    machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    detach()
+    assert census(vma, 2).huge == ([0, 1] if moves else [1, 0])
+    assert event(machine, "thp_migration_success") == moves
 
 
 def test_base_pages_move_and_are_charged_as_before(machine: Machine, task: Task) -> None:

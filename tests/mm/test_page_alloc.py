@@ -25,7 +25,7 @@ from thplab.mm.gfp import (
     GFP_THISNODE,
 )
 from thplab.mm.machine import Machine
-from thplab.mm.page_alloc import Node, min_free_kbytes
+from thplab.mm.page_alloc import Node, build_all_zonelists, min_free_kbytes
 
 GIB = 1 << 30
 
@@ -122,11 +122,24 @@ def test_a_watched_node_does_the_same(watched: Watcher) -> None:
 # Zonelists
 
 
-def test_a_zonelist_goes_by_distance_and_then_by_number() -> None:
-    distances = [[10, 30, 20], [20, 10, 20], [25, 15, 10]]
-    machine = small_machine(None, nodes=3, distances=distances)
-    assert machine.pages.zonelists == [[0, 2, 1], [1, 0, 2], [2, 1, 0]]
-    assert small_machine(None, nodes=3).pages.zonelists == [[0, 1, 2], [1, 0, 2], [2, 0, 1]]
+SQUARE = [[10, 20, 30, 20], [20, 10, 20, 30], [30, 20, 10, 20], [20, 30, 20, 10]]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "distances", "zonelists"),
+    [
+        (3, [[10, 30, 20], [20, 10, 20], [25, 15, 10]], [[0, 2, 1], [1, 2, 0], [2, 1, 0]]),
+        (3, None, [[0, 1, 2], [1, 2, 0], [2, 0, 1]]),
+        # These two are what a 7.3 kernel printed when it booted ("Fallback order for Node").
+        (4, None, [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]),
+        (4, SQUARE, [[0, 1, 3, 2], [1, 2, 0, 3], [2, 3, 1, 0], [3, 0, 2, 1]]),
+    ],
+)
+def test_a_zonelist_goes_by_distance_and_round_among_equals(
+    nodes: int, distances: list[list[int]] | None, zonelists: list[list[int]]
+) -> None:
+    assert build_all_zonelists(nodes, distances) == zonelists
+    assert small_machine(None, nodes=nodes, distances=distances).pages.zonelists == zonelists
 
 
 def test_an_allocation_goes_on_to_the_next_node_but_not_out_of_its_nodemask() -> None:
@@ -209,14 +222,43 @@ def test_what_splits_free_is_scattered_and_makes_no_huge_page() -> None:
     assert machine.pages.alloc_huge(9, 0, [0], 0) == 0
 
 
-def test_a_huge_page_may_wake_kswapd_and_take_what_is_above_the_min_watermark() -> None:
+@pytest.mark.parametrize(("gfp", "runs"), [(0, 0), (GFP_KSWAPD_RECLAIM, 1)])
+def test_a_huge_page_may_be_above_the_min_watermark_alone_and_may_wake_kswapd(
+    gfp: int, runs: int
+) -> None:
+    """__alloc_pages_slowpath() looks there whatever the allocation may do."""
     machine = small_machine(None)
     node = machine.pages.nodes[0]
     node.wmark_low = node.wmark_min + 1000
     use(machine, 0, int(node.wmark_min) + 600)
-    assert machine.pages.alloc_huge(9, 0, [0], 0) == -1
-    assert machine.pages.alloc_huge(9, 0, [0], GFP_KSWAPD_RECLAIM) == 0
-    assert event(machine, "pageoutrun") == 1
+    assert machine.pages.alloc_huge(9, 0, [0], gfp) == 0
+    assert event(machine, "pageoutrun") == runs
+    assert machine.pages.alloc_huge(9, 0, [0], gfp) == -1
+
+
+def test_on_one_node_alone_a_huge_page_that_is_tried_once_is_not_reclaimed_for() -> None:
+    machine = small_machine("list_lru")
+    halved(machine, start(machine, "victim", "/victim"), 4)
+    use(machine, 0, int(machine.pages.nodes[0].wmark_min))
+    once = GFP_DIRECT_RECLAIM | GFP_NORETRY
+    assert machine.pages.alloc_huge(9, 0, None, once | GFP_THISNODE) == -1
+    assert event(machine, "thp_split_page") == 0
+    assert machine.pages.alloc_huge(9, 0, [0], once) == 0
+    assert event(machine, "thp_split_page") == 4
+
+
+@pytest.mark.parametrize(("gap", "splits"), [(1024, 0), (1025, 4)])
+def test_before_7_0_a_huge_page_that_is_tried_once_is_reclaimed_for_if_compaction_had_a_chance(
+    gap: int, splits: int
+) -> None:
+    machine = small_machine("list_lru")
+    machine.pages.noretry_reclaims = False
+    halved(machine, start(machine, "victim", "/victim"), 4)
+    node = machine.pages.nodes[0]
+    use(machine, 0, int(node.wmark_low) + gap)
+    node.fragmented = node.free
+    machine.pages.alloc_huge(9, 0, [0], GFP_DIRECT_RECLAIM | GFP_NORETRY)
+    assert event(machine, "thp_split_page") == splits
 
 
 def test_an_allocation_that_fails_by_schedule_fails() -> None:

@@ -151,10 +151,7 @@ class HugeMemory:
         machine = self.machine
         vmstat = machine.vmstat
         gfp = self.thp_gfp_mask(vma)
-        nid = machine.memory.alloc_node(task, vma, slot)
-        found = machine.pages.alloc_huge(
-            HPAGE_PMD_ORDER, nid, machine.memory.nodemask(task, vma), gfp
-        )
+        found = machine.mempolicy.alloc_huge(task, vma, slot, gfp)
         if found < 0:
             vmstat.count(THP_FAULT_FALLBACK)
             vmstat.mod_mthp(HPAGE_PMD_ORDER, MTHP_STAT_ANON_FAULT_FALLBACK, 1)

@@ -9,6 +9,7 @@ from mypy_extensions import i64
 
 from thplab.cpu.hook import Cpu, Entered
 from thplab.cpu.rcu import Rcu
+from thplab.mm.alloc_mpol import PolicyAllocator
 from thplab.mm.charge import Charges
 from thplab.mm.deferred_split import DeferredSplitQueue, NoQueue
 from thplab.mm.fork import copy_mm
@@ -68,6 +69,7 @@ class Machine:
         self.objcgs: ObjCgroups = ObjCgroups(self)
         self.memcg: MemCgroupTree = MemCgroupTree(self, memcg)
         self.pages: PageAllocator = PageAllocator(self, sizes, distances)
+        self.mempolicy: PolicyAllocator = PolicyAllocator(self)
         self.charges: Charges = Charges(self)
         self.rmap: Rmap = Rmap(self)
         self.lru: Lru = Lru(self)

@@ -10,7 +10,7 @@ from mypy_extensions import i64, mypyc_attr
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
 from thplab.mm.gfp import GFP_KERNEL
 from thplab.mm.memcontrol import ObjCgroup
-from thplab.mm.mempolicy import MPOL_INTERLEAVE, Mempolicy
+from thplab.mm.mempolicy import Mempolicy
 from thplab.mm.mlock import mlock_vma_folio, munlock_vma_folio
 from thplab.mm.mm_types import BasePages, Folio, PteMap, Task, Vma
 from thplab.mm.rmap import add_mapped
@@ -45,24 +45,6 @@ class Memory:
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.reuse_large_folio: bool = True
-
-    # Policies
-
-    def policy(self, task: Task, vma: Vma) -> Mempolicy | None:
-        """get_vma_policy() (mm/mempolicy.c): the region's, else the task's, else None (local)."""
-        return task.policy if vma.policy is None else vma.policy
-
-    def nodemask(self, task: Task, vma: Vma) -> list[int] | None:
-        """The only nodes that may be used, or None."""
-        policy = self.policy(task, vma)
-        return None if policy is None else policy.nodemask()
-
-    def alloc_node(self, task: Task, vma: Vma, index: i64) -> i64:
-        """The node to look on first, for the allocation at `index` (in units of its size) of the region."""
-        policy = self.policy(task, vma)
-        if policy is None:
-            return task.cpu_nid
-        return policy.preferred_nid(task.cpu_nid, index)
 
     # Faults
 
@@ -207,10 +189,13 @@ class Memory:
         """do_anonymous_page(): at base page size, for each page of the mask."""
         if vma.untouched:
             anon_vma_prepare(vma, slot, mask)
-        policy = self.policy(task, vma)
-        if policy is not None and policy.mode == MPOL_INTERLEAVE:
+        mempolicy = self.machine.mempolicy
+        policy = mempolicy.get_vma_policy(task, vma)
+        if policy is None:
+            return self._fault_from(task, vma, slot, mask, task.cpu_nid)
+        if policy.interleaves:
             return self._fault_interleaved(task, vma, slot, mask, policy)
-        nid = self.alloc_node(task, vma, 0)
+        nid = policy.preferred_nid(task.cpu_nid, 0, mempolicy.weights)
         return self._fault_from(task, vma, slot, mask, nid)
 
     def _fault_interleaved(
@@ -223,7 +208,7 @@ class Memory:
             bit = rest & -rest
             rest &= ~bit
             place = slot * HPAGE_PMD_NR + (bit.bit_length() - 1)
-            nid = policy.preferred_nid(task.cpu_nid, place)
+            nid = policy.preferred_nid(task.cpu_nid, place, self.machine.mempolicy.weights)
             turns[int(nid)] = turns.get(int(nid), 0) | bit
         for chosen in sorted(turns):
             if not self._fault_from(task, vma, slot, turns[chosen], chosen):
@@ -235,7 +220,6 @@ class Memory:
         machine = self.machine
         mm = vma.mm
         memcg = task.memcg
-        nodemask = self.nodemask(task, vma)
         while mask:
             wanted: i64 = mask.bit_count()
             room = memcg.memory.room()
@@ -244,7 +228,7 @@ class Memory:
                 wanted = room if room > 0 else 1
             if not machine.charges.try_charge(memcg, wanted, GFP_KERNEL, mm):
                 return False
-            found, count = machine.pages.alloc_base(nid, nodemask, wanted, GFP_KERNEL, mm)
+            found, count = machine.mempolicy.alloc_base(task, vma, nid, wanted, GFP_KERNEL)
             if found < 0 or count < wanted:
                 machine.charges.cancel_charge(memcg, wanted - count)
             if found < 0:

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Moving memory between nodes (mm/migrate.c, 7.2)."""
+"""Moving memory between nodes (mm/migrate.c, 7.3)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import warn_once
 from thplab.cpu.list_head import list_empty
-from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KERNEL, GFP_THISNODE
+from thplab.mm.gfp import GFP_KERNEL, GFP_THISNODE, GFP_TRANSHUGE
 from thplab.mm.memory import lowest_bits
 from thplab.mm.mm_types import PG_LOCKED, PG_LRU, PG_PARTIALLY_MAPPED, BasePages, Folio, PteMap, Vma
+from thplab.mm.pagewalk import folio_walk_start
+from thplab.mm.rmap import MigrationEntry, folio_maybe_mapped_shared
 from thplab.mm.vmstat import (
     THP_MIGRATION_FAIL,
     THP_MIGRATION_SPLIT,
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
 __all__ = ["Migration"]
+
+NR_MAX_MIGRATE_ASYNC_RETRY: Final = 3
+NR_MAX_MIGRATE_SYNC_RETRY: Final = 7
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -38,44 +43,70 @@ class Migration:
         self.splits_queued: bool = True
         self.keeps_queued: bool = True
 
-    def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> None:
-        """move_pages(2): of the pages of one slot. A large folio moves whole, if any of its pages is meant."""
+    def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> bool:
+        """move_pages(2): of the pages of one slot. A large folio moves whole, if any of its pages is meant.
+
+        What another task maps too stays where it is (-EACCES).
+
+        Returns:
+            False: -ENOMEM, the node has no room, and the system call ends.
+        """
         # References are taken before the lock goes, as follow_page() does it.
-        folios: list[Folio] = []
         base: list[tuple[PteMap, BasePages]] = []
         lock = vma.mm.page_table_lock
         lock.lock()
+        folio, mapped = folio_walk_start(vma, slot, mask)
+        if folio is not None:
+            ours: i64 = 1 if vma.slots[slot] is folio else mapped.bit_count()
+            mm_id = self.machine.memory.reuse_large_folio
+            shared = folio_maybe_mapped_shared(folio, ours, mm_id)
+            if not mask & mapped or folio.nid == nid or shared:
+                folio = None
+            else:
+                folio.get()
         here = vma.slots[slot]
-        if isinstance(here, Folio):
-            if mask and here.nid != nid:
-                folios.append(here)
-        else:
-            entry: PteMap | None = here
-            while entry is not None:
-                owner = entry.owner
-                if entry.mask & mask and owner is not None and owner.nid != nid:
-                    if isinstance(owner, Folio):
-                        if not entry.migrating:
-                            folios.append(owner)
-                    elif isinstance(owner, BasePages):
-                        base.append((entry, owner))
-                entry = entry.next
-        for folio in folios:
-            folio.get()
+        entry: PteMap | None = here if isinstance(here, PteMap) else None
+        while entry is not None:
+            owner = entry.owner
+            if entry.mask & mask and isinstance(owner, BasePages) and owner.nid != nid:
+                base.append((entry, owner))
+            entry = entry.next
         lock.unlock()
-        for folio in folios:
-            waiting = not list_empty(folio) and folio.test_partially_mapped()
-            if not (waiting and self.splits_queued and self._split_and_move(vma, slot, folio, nid)):
-                self.migrate_folio(folio, nid)
+        if folio is not None and not self._move_large(vma, slot, folio, nid):
+            return False
         for entry, pages in base:
-            self._move_base(vma, slot, pages, entry.mask & mask, nid)
+            if not self._move_base(vma, slot, pages, entry.mask & mask, nid):
+                return False
+        return True
+
+    def _move_large(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
+        """migrate_pages_batch(): of a large folio. The caller's reference is dropped.
+
+        One that waits to be split is split first, and so is one for which the node has no huge page; its pages
+        then move one by one. False: -ENOMEM, and it could not be split.
+        """
+        waiting = not list_empty(folio) and folio.test_partially_mapped()
+        if waiting and self.splits_queued and self._split_and_move(vma, slot, folio, nid):
+            return True
+        if folio.order <= 1:
+            # It was split before we had its lock.
+            self.machine.lru.folio_put(folio)
+            return True
+        dst = self.alloc_migration_target(folio, nid)
+        if dst is not None:
+            self._migrate(folio, dst)
+            return True
+        if self._split_and_move(vma, slot, folio, nid):
+            return True
+        self.machine.lru.folio_put(folio)
+        self.machine.vmstat.count(THP_MIGRATION_FAIL)
+        return False
 
     def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
-        """Part of migrate_pages_batch(): a folio that waits to be split is split first (try_split_folio()).
+        """try_split_folio(): a folio is split, and as many of its pages as the node has room for move one by one.
 
-        Its pages then move one by one (7262f208ca68, 6.11; only a partly mapped one since 6.12). It
-        counts as a failure, of which the caller of migrate_pages() is told. The caller's reference
-        is dropped if it was split; False if it was not, because it then moves whole.
+        It counts as a failure, of which the caller of migrate_pages() is told. The caller's reference is dropped if it
+        was split; False if it was not.
         """
         machine = self.machine
         if not folio.trylock():
@@ -99,45 +130,62 @@ class Migration:
             entry = entry.next
         lock.unlock()
         for piece, owner in pieces:
-            self._move_base(vma, slot, owner, piece.mask, nid)
+            if not self._move_base(vma, slot, owner, piece.mask, nid):
+                break
         return True
 
+    def alloc_migration_target(self, src: Folio, nid: i64) -> Folio | None:
+        """alloc_migration_target(): a huge page on that node and on no other, with reclaim if need be."""
+        order = src.order
+        gfp = GFP_TRANSHUGE | GFP_THISNODE
+        found = self.machine.pages.alloc_huge(order, nid, None, gfp)
+        return None if found < 0 else Folio(order, found, 0)
+
     def migrate_folio(self, src: Folio, nid: i64) -> bool:
-        """migrate_folio_unmap(), migrate_folio_move(): of a large folio. The caller's reference is dropped.
-        False if somebody else holds one too, or it is large no longer.
+        """migrate_pages(): of one large folio, which is not split. The caller's reference is dropped.
+        False if the node has no room, somebody else holds a reference too, or it is large no longer.
+        """
+        dst = self.alloc_migration_target(src, nid) if src.order > 1 else None
+        if dst is None:
+            self.machine.lru.folio_put(src)
+            self.machine.vmstat.count(THP_MIGRATION_FAIL)
+            return False
+        return self._migrate(src, dst)
+
+    def _migrate(self, src: Folio, dst: Folio) -> bool:
+        """migrate_pages_sync(): a few passes that do not wait, then more that would wait for the lock; here each of
+        them tries. The caller's references to both are dropped.
+        """
+        machine = self.machine
+        for passes in (NR_MAX_MIGRATE_ASYNC_RETRY, NR_MAX_MIGRATE_SYNC_RETRY):
+            if not any(src.trylock() for _ in range(passes)):
+                continue
+            if src.order != dst.order:
+                # It was split before we had its lock.
+                src.unlock()
+                break
+            entries = machine.rmap.try_to_migrate(src, False)
+            for _ in range(passes):
+                if self._migrate_folio_move(src, dst, entries):
+                    return True
+            machine.rmap.remove_migration_ptes(src, entries)
+            src.unlock()
+        if src.order == dst.order:
+            machine.vmstat.count(THP_MIGRATION_FAIL)
+        machine.lru.folio_put(src)
+        self._discard(dst)
+        return False
+
+    def _migrate_folio_move(self, src: Folio, dst: Folio, entries: list[MigrationEntry]) -> bool:
+        """migrate_folio_move(): False if somebody else holds a reference (-EAGAIN).
 
         A folio that was queued for splitting has its successor queued, in the same state
         (8a8ca142a488): before the entries are restored, because then its pages may go.
         """
         machine = self.machine
-        order = src.order
-        found: i64 = -1
-        if order > 1:
-            found = machine.pages.alloc_huge(order, nid, [int(nid)], GFP_DIRECT_RECLAIM)
-        if found < 0:
-            machine.lru.folio_put(src)
-            machine.vmstat.count(THP_MIGRATION_FAIL)
-            return False
-        dst = Folio(order, found, 0)
-        if not src.trylock():
-            machine.lru.folio_put(src)
-            self._discard(dst)
-            return False
-        if src.order != order:
-            # It was split before we had its lock.
-            src.unlock()
-            machine.lru.folio_put(src)
-            self._discard(dst)
-            return False
-        entries = machine.rmap.try_to_migrate(src, False)
         queued = not list_empty(src)
         partially_mapped = src.test_partially_mapped()
         if not src.ref_freeze(1):
-            machine.rmap.remove_migration_ptes(src, entries)
-            src.unlock()
-            machine.lru.folio_put(src)
-            self._discard(dst)
-            machine.vmstat.count(THP_MIGRATION_FAIL)
             return False
         # Frozen, and still charged: the queue it is on can be found.
         machine.huge_memory.folio_unqueue_deferred_split(src)
@@ -187,8 +235,8 @@ class Migration:
     def _discard(self, dst: Folio) -> None:
         self.machine.lru.folio_put(dst)
 
-    def _move_base(self, vma: Vma, slot: i64, owner: BasePages, mask: int, nid: i64) -> None:
-        """Base pages, those that this address space alone maps: into new ones on the node."""
+    def _move_base(self, vma: Vma, slot: i64, owner: BasePages, mask: int, nid: i64) -> bool:
+        """Base pages, those that this address space alone maps: into new ones on the node. False: -ENOMEM."""
         machine = self.machine
         if owner.more_mapped:
             mask &= ~owner.more_mapped[0]
@@ -197,7 +245,7 @@ class Migration:
                 nid, [int(nid)], mask.bit_count(), GFP_KERNEL | GFP_THISNODE, None
             )
             if found < 0:
-                return
+                return False
             chosen = lowest_bits(mask, count)
             mask &= ~chosen
             old = owner.objcg
@@ -212,3 +260,4 @@ class Migration:
                 objcg.memcg.memory.charge(count)
             machine.memory.map_pages(vma, slot, chosen, nid, objcg)
             machine.objcgs.put(objcg)
+        return True

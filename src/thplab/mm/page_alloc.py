@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nodes, watermarks, and the allocator's way from the free lists to reclaim and OOM (mm/page_alloc.c, 7.2).
+"""Nodes, watermarks, and the allocator's way from the free lists to reclaim and OOM (mm/page_alloc.c, 7.3).
 
 A node has one count of free base pages, and how many of them lie scattered in blocks that are
 partly used, so that no huge page can be made of them.
@@ -21,13 +21,17 @@ from thplab.mm.mm_types import MmStruct
 if TYPE_CHECKING:
     from thplab.mm.machine import Machine
 
-__all__ = ["Node", "PageAllocator", "min_free_kbytes"]
+__all__ = ["Node", "PageAllocator", "build_all_zonelists", "min_free_kbytes"]
 
 PAGEBLOCK_NR_PAGES: Final[i64] = HPAGE_PMD_NR
 MIGRATE_PCPTYPES: Final[i64] = 3
 ZONE_LOCK: Final = LockClass("&zone->lock")
 DMA_END: Final = 16 << 20
 DMA32_END: Final = 4 << 30
+MAX_NUMNODES: Final = 1024
+"""With CONFIG_NODES_SHIFT at 10, as distributions have it; more than nodes can be loaded, which is all that counts."""
+LOCAL_DISTANCE: Final = 10
+REMOTE_DISTANCE: Final = 20
 
 
 class Node:
@@ -106,6 +110,52 @@ def min_free_kbytes(sizes: list[int]) -> int:
     return max(base, recommended * 4)
 
 
+def build_all_zonelists(count: int, distances: list[list[int]] | None) -> list[list[int]]:
+    """build_all_zonelists(): for each node the order in which its allocations try the nodes.
+
+    A penalty for nodes with CPUs counts for none of them: the kernel builds the lists before it
+    has brought up any CPU's node (numa_add_cpu()).
+    """
+    load = [0] * count
+    zonelists: list[list[int]] = []
+    for nid in range(count):
+        order = [nid]
+        before = LOCAL_DISTANCE
+        while len(order) < count:
+            best = _find_next_best_node(nid, order, load, distances)
+            distance = _node_distance(nid, best, distances)
+            # The first of equally distant nodes is taken last the next time.
+            if distance != before:
+                load[best] += 1
+            order.append(best)
+            before = distance
+        zonelists.append(order)
+    return zonelists
+
+
+def _find_next_best_node(
+    nid: int, used: list[int], load: list[int], distances: list[list[int]] | None
+) -> int:
+    """find_next_best_node(): the nearest one left; of equally near ones a later one, then the least loaded."""
+    best = -1
+    least = 0
+    for n in range(len(load)):
+        if n in used:
+            continue
+        value = (_node_distance(nid, n, distances) + int(n < nid)) * MAX_NUMNODES + load[n]
+        if best < 0 or value < least:
+            best = n
+            least = value
+    return best
+
+
+def _node_distance(nid: int, other: int, distances: list[list[int]] | None) -> int:
+    """node_distance() (include/linux/topology.h)."""
+    if distances is not None:
+        return distances[nid][other]
+    return LOCAL_DISTANCE if nid == other else REMOTE_DISTANCE
+
+
 @mypyc_attr(allow_interpreted_subclasses=True)
 class PageAllocator:
     """The page allocator of one machine.
@@ -114,6 +164,11 @@ class PageAllocator:
         machine: its owner.
         sizes: bytes of each node.
         distances: node distances (SLIT); None: 10 for the node itself, 20 for any other.
+
+    Attributes:
+        zonelists: for each node, the order in which its allocations try the nodes.
+        noretry_reclaims: a huge page that may be tried once (GFP_NORETRY) is tried with reclaim even if
+            compaction had no chance (66987218154a, 7.0).
     """
 
     def __init__(
@@ -122,13 +177,9 @@ class PageAllocator:
         self.machine: Machine = machine
         self.nodes: list[Node] = [Node(nid, size) for nid, size in enumerate(sizes)]
         self.totalpages: i64 = sum(sizes) // PAGE_SIZE
-        self.zonelists: list[list[int]] = []
-        for nid in range(len(sizes)):
-            order = [
-                (0 if nid == n else (20 if distances is None else distances[nid][n]), n)
-                for n in range(len(sizes))
-            ]
-            self.zonelists.append([n for _, n in sorted(order)])
+        self.zonelists: list[list[int]] = build_all_zonelists(len(sizes), distances)
+        self.thisnode: list[list[int]] = [[nid] for nid in range(len(sizes))]
+        self.noretry_reclaims: bool = True
         self._set_watermarks(min_free_kbytes(sizes))
 
     def _set_watermarks(self, kbytes: i64) -> None:
@@ -155,21 +206,44 @@ class PageAllocator:
     def alloc_huge(self, order: i64, nid: i64, nodemask: list[int] | None, gfp: i64) -> i64:
         """alloc_pages() (include/linux/gfp.h): of one block of order > 0. Its node, or -1.
 
-        Looks at the low watermark; with GFP_DIRECT_RECLAIM reclaims once and looks again. Huge
-        pages never cause an OOM kill.
+        Looks at the low watermark, then at the min watermark; with GFP_DIRECT_RECLAIM reclaims once and
+        looks again. Huge pages never cause an OOM kill.
+
+        Args:
+            nid: where to look first; with GFP_THISNODE, the only node.
+            nodemask: the only nodes that may be used, or None for any.
         """
         if H.on and H.watcher.fails("folio"):
             return -1
+        if gfp & GFP_THISNODE:
+            nodemask = self.thisnode[nid]
         found = self._take_one(order, nid, nodemask, 1)
         if found >= 0:
             return found
         if gfp & GFP_KSWAPD_RECLAIM:
             self._wake_kswapds(nid, nodemask)
-            found = self._take_one(order, nid, nodemask, 0)
-        if found < 0 and gfp & GFP_DIRECT_RECLAIM:
-            self.machine.vmscan.try_to_free_pages(nid, nodemask)
-            found = self._take_one(order, nid, nodemask, 0)
-        return found
+        found = self._take_one(order, nid, nodemask, 0)
+        if found >= 0 or not gfp & GFP_DIRECT_RECLAIM:
+            return found
+        # __alloc_pages_slowpath(): a costly order is compacted first. On one node alone that is all.
+        if gfp & GFP_NORETRY and (
+            gfp & GFP_THISNODE
+            or not (self.noretry_reclaims or self._compaction_suitable(order, nid, nodemask))
+        ):
+            return -1
+        self.machine.vmscan.try_to_free_pages(nid, nodemask)
+        return self._take_one(order, nid, nodemask, 0)
+
+    def _compaction_suitable(self, order: i64, nid: i64, nodemask: list[int] | None) -> bool:
+        """compaction_zonelist_suitable() (mm/compaction.c, 6.12): some node has free memory to compact into:
+        two blocks above the low watermark (compact_gap()).
+        """
+        for candidate in self.zonelists[nid]:
+            if nodemask is None or candidate in nodemask:
+                node = self.nodes[candidate]
+                if node.free > node.wmark_low + (2 << order):
+                    return True
+        return False
 
     def _take_one(self, order: i64, nid: i64, nodemask: list[int] | None, low: i64) -> i64:
         """get_page_from_freelist(): of a block above the low or the min watermark. Its node, or -1."""

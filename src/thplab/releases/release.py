@@ -220,6 +220,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "probed on kernels with CONFIG_SHRINKER_DEBUG",
         ),
     ] = True
+    noretry_reclaims: Annotated[
+        bool,
+        Difference(
+            since="7.0",
+            model="pages.noretry_reclaims",
+            about="with defrag = always, a fault that was not advised to get a huge page reclaims for it once; before, "
+            "not if compaction had too little free memory to work with",
+            source="66987218154a (January 2026), in __alloc_pages_slowpath(); missing in the source of 6.12, there in "
+            "those of 7.2 and 7.3",
+        ),
+    ] = True
     hopeless_until_balanced: Annotated[
         bool,
         Difference(

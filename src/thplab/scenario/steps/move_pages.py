@@ -28,10 +28,11 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
         declared.node(self.node)
 
     def on_model(self, world: ModelWorld) -> str:
-        """Each slot for itself."""
+        """Each slot for itself, until the node has no room."""
         _task, vma = world.region(self)
         for slot, mask in world.slots(self):
-            world.machine.migration.move_slot(vma, slot, mask, self.node)
+            if not world.machine.migration.move_slot(vma, slot, mask, self.node):
+                return "refused: ENOMEM (Cannot allocate memory)"
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
