@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from thplab.scenario.errors import ScenarioError
 from thplab.scenario.host import Host, Task
 from thplab.scenario.observation import Run
 from thplab.scenario.parts import Part
+from thplab.scenario.policies import Mode, Policy, lacks_policy
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.discard import Discard
 from thplab.scenario.steps.map import Map
@@ -162,3 +164,61 @@ def test_huge_pages_of_other_processes_are_noted(tmp_path: Path) -> None:
     assert session.huge_pages_of_others([0], tmp_path) == []
     (note,) = session.huge_pages_of_others([0, 1], tmp_path)
     assert note.startswith("other processes had 4M of huge pages when the scenario began")
+
+
+def test_a_computed_value_that_the_kernel_cannot_compute_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """weighted_interleave/auto: -ENODEV where the firmware gave no bandwidths."""
+    auto = tmp_path / "auto"
+    auto.write_text("true\n", encoding="ascii")
+    tunables = Tunables()
+    tunables.set(auto, "false")
+
+    def refuse(path: Path, data: str, encoding: str) -> int:
+        raise OSError(errno.ENODEV if path == auto else errno.EIO, "refused")
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    tunables.restore()
+    tunables._before = {str(tmp_path / "node0"): "1"}
+    with pytest.raises(OSError, match="refused"):
+        tunables.restore()
+
+
+def test_weights_are_set_and_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_WEIGHTS", tmp_path)
+    for name, text in (("auto", "true\n"), ("node0", "1\n"), ("node1", "1\n")):
+        (tmp_path / name).write_text(text, encoding="ascii")
+    tunables = Tunables()
+    assert session._set_weights((1, 1), tunables) == []
+    assert (tmp_path / "auto").read_text(encoding="ascii") == "true\n"
+    assert session._set_weights((3, 1), tunables) == []
+    texts = [(tmp_path / name).read_text(encoding="ascii") for name in ("auto", "node0", "node1")]
+    assert texts == ["false", "3", "1\n"]
+    tunables.restore()
+    assert (tmp_path / "node0").read_text(encoding="ascii") == "1"
+
+
+def test_a_kernel_without_weights_is_noted_if_a_scenario_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "_WEIGHTS", tmp_path / "none")
+    assert session._set_weights((1, 1), Tunables()) == []
+    assert session._set_weights((2, 1), Tunables()) == [
+        "this kernel has no weighted_interleave (6.9 brought it)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "number", "lack"),
+    [
+        ("weighted_interleave", errno.EINVAL, "this kernel lacks the policy weighted_interleave"),
+        ("preferred_many", errno.EINVAL, "this kernel lacks the policy preferred_many; 5.15"),
+        ("preferred_many", errno.ENOMEM, ""),
+        ("bind", errno.EINVAL, ""),
+    ],
+)
+def test_a_refused_mode_is_one_that_the_kernel_lacks(mode: Mode, number: int, lack: str) -> None:
+    found = lacks_policy(Policy(mode=mode, nodes=(0,)), OSError(number, ""))
+    assert found.startswith(lack)
+    assert bool(found) == bool(lack)

@@ -154,6 +154,16 @@ def test_unmapped_parts_are_inherited_by_a_child() -> None:
         ("oom_score_adj = 1000", 'policy = { mode = "bind", nodes = [0, 0] }', "twice"),
         ("oom_score_adj = 1000", 'policy = { mode = "local", nodes = [0] }', "takes no nodes"),
         ("oom_score_adj = 1000", 'policy = { mode = "preferred", nodes = [0, 1] }', "several"),
+        (
+            "oom_score_adj = 1000",
+            'policy = { mode = "preferred", nodes = [0, 1] }',
+            'use mode = "preferred_many"',
+        ),
+        ("oom_score_adj = 1000", 'policy = { mode = "preferred_many" }', "has no nodes"),
+        ("oom_score_adj = 1000", 'policy = { mode = "weighted", nodes = [0] }', "mode cannot be"),
+        ('["1G", "1G"]', '["1G", "1G"]\nweighted_interleave = [1]', "one for each node, 2 in all"),
+        ('["1G", "1G"]', '["1G", "1G"]\nweighted_interleave = [0, 1]', "weight of node 0 is 0"),
+        ('["1G", "1G"]', '["1G", "1G"]\nweighted_interleave = [1, 256]', "from 1 to 255"),
         ("hog =", '"a b" =', "cannot be the name of a task"),
         ('name = "test"', 'name = "te st"', "name of a scenario"),
         ('"A scenario for tests."', '" "', "summary is empty"),
@@ -162,6 +172,27 @@ def test_unmapped_parts_are_inherited_by_a_child() -> None:
 def test_a_wrong_head_is_refused(old: str, new: str, told: str) -> None:
     assert old in HEAD
     assert told in complaint(scenario_text(OBSERVE, head=HEAD.replace(old, new)))
+
+
+def test_policies_that_begin_anew_too_seldom_are_refused() -> None:
+    """Each region has to begin at a multiple of all their turns together."""
+    nodes = 'nodes = ["1G", "1G", "1G", "1G"]\nweighted_interleave = [255, 254, 255, 2]'
+    head = HEAD.replace('nodes = ["1G", "1G"]', nodes)
+    assert nodes in head
+    steps = [
+        {
+            "do": "map",
+            "task": "hog",
+            "region": f"r{number}",
+            "size": "2M",
+            "policy": {"mode": "weighted_interleave", "nodes": list(chosen)},
+        }
+        for number, chosen in enumerate(((0, 1), (1, 2), (0, 3)))
+    ]
+    loads(scenario_text(*steps[:2], head=head))
+    told = complaint(scenario_text(*steps, head=head))
+    assert "step 3 (map)" in told
+    assert "begin anew only after" in told
 
 
 def test_a_host_without_memory_controller_has_no_limits() -> None:

@@ -17,6 +17,7 @@ from thplab.observe.page_census import PagesOfTask
 from thplab.observe.shrinker_debugfs import find_deferred_split_shrinker, why_no_shrinker_debugfs
 from thplab.observe.vmstat import read_vmstat
 from thplab.scenario.observation import Observation, StepOutcome, without_figures
+from thplab.scenario.policies import Policy
 from thplab.scenario.step import RangeStep, Step
 from thplab.scenario.tunables import Tunable, Value
 from thplab.scenario.worlds import NotOffered, TaskIsDead
@@ -80,6 +81,13 @@ class KernelWorld:
             return None
         kind = str(step.__struct_config__.tag)
         return StepOutcome(step=index, do=kind, text="; ".join(texts), done=done)
+
+    def set_mempolicy(self, name: str, policy: Policy) -> None:
+        """set_mempolicy(2) of a task before the first step."""
+        try:
+            self._tasks[name].set_mempolicy(policy)
+        except NotOffered as lack:
+            self._undone = self._undone or f"task {name} did not get its policy: {lack}"
 
     # The methods of thplab.scenario.worlds.KernelWorld.
 

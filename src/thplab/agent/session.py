@@ -22,9 +22,11 @@ from thplab.observe.node_meminfo import cpus_of_node, online_nodes, read_node_me
 from thplab.observe.vmstat import fold_per_cpu_counters
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.release import Release
+from thplab.scenario.check import walk
 from thplab.scenario.errors import InputError
 from thplab.scenario.host import Host
 from thplab.scenario.observation import Run
+from thplab.scenario.policies import POLICY_SINCE
 from thplab.scenario.schema import Scenario
 from thplab.scenario.tunables import AWAKE
 from thplab.scenario.units import human_size
@@ -33,6 +35,7 @@ __all__ = ["huge_pages_of_others", "note_host", "run_scenario", "stay_on_first_n
 
 _OUTLIVES_THE_TASKS = -999
 _SLEEPS = ("khugepaged/scan_sleep_millisecs", "khugepaged/alloc_sleep_millisecs")
+_WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave")
 
 
 def stay_on_first_node() -> None:
@@ -79,6 +82,7 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
     try:
         run.notes.extend(huge_pages_of_others(range(nodes)))
         run.notes.extend(_set_tunables(scenario.host, tunables))
+        run.notes.extend(_set_weights(scenario.host.weights(), tunables))
         note = set_recursiveprot(base, scenario.host.recursiveprot, may_change=hierarchy.is_root)
         if note and scenario.cgroups:
             run.notes.append(note)
@@ -88,9 +92,9 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
         _compact_memory()
         hierarchy.make(scenario.cgroups)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])
-        _start_tasks(scenario, hierarchy, tasks)
-        note_host(run, nodes, hierarchy, {task.cgroup for task in scenario.tasks.values()})
         world = KernelWorld(tasks, hierarchy, tunables, observer)
+        _start_tasks(scenario, hierarchy, tasks, world)
+        note_host(run, nodes, hierarchy, {task.cgroup for task in scenario.tasks.values()})
         run.observations = world.observations
         for index, step in enumerate(scenario.steps):
             outcome = world.perform(step, index)
@@ -115,13 +119,17 @@ def huge_pages_of_others(nodes: Iterable[int], sys: Path = Path("/sys")) -> list
     ]
 
 
-def _start_tasks(scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task]) -> None:
+def _start_tasks(
+    scenario: Scenario, hierarchy: Hierarchy, tasks: dict[str, Task], world: KernelWorld
+) -> None:
+    turn = walk(scenario).turn
     for name, declared in scenario.tasks.items():
         task = Task.start(name, list(tasks.values()), declared.oom_score_adj)
+        task.turn = turn
         tasks[name] = task
         hierarchy.attach(declared.cgroup, task.pid)
         if declared.policy is not None:
-            task.set_mempolicy(declared.policy)
+            world.set_mempolicy(name, declared.policy)
 
 
 def note_host(run: Run, nodes: int, hierarchy: Hierarchy, populated: set[str]) -> None:
@@ -150,6 +158,23 @@ def _set_tunables(host: Host, tunables: Tunables) -> list[str]:
             brought = f"{row.since} brought it" if row.since else "it needs CONFIG_NUMA"
             notes.append(f"this kernel has no {row.file} ({brought})")
     return notes
+
+
+def _set_weights(weights: tuple[int, ...], tunables: Tunables) -> list[str]:
+    """Set the weights of weighted interleaving; return a note if this kernel has none."""
+    if not _WEIGHTS.is_dir():
+        lacking = any(weight != 1 for weight in weights)
+        since = POLICY_SINCE["weighted_interleave"]
+        return [f"this kernel has no weighted_interleave ({since} brought it)"] if lacking else []
+    files = [_WEIGHTS / f"node{nid}" for nid in range(len(weights))]
+    if [int(file.read_text(encoding="ascii")) for file in files] != list(weights):
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # 6.16 brought it; each write below switches it off
+            tunables.set(_WEIGHTS / "auto", "false")
+        for file, weight in zip(files, weights, strict=True):
+            tunables.set(file, weight)
+    return []
 
 
 def _compact_memory() -> None:

@@ -10,7 +10,8 @@ import ctypes
 import os
 import platform
 from pathlib import Path
-from typing import Literal
+
+from thplab.scenario.policies import Mode
 
 __all__ = [
     "MADV_FREE",
@@ -49,7 +50,14 @@ _NUMBERS = {
     "x86_64": (237, 238, 279),
     "aarch64": (235, 237, 239),
 }
-_MODES = {"preferred": 1, "bind": 2, "interleave": 3, "local": 4}
+_MODES: dict[Mode, int] = {
+    "preferred": 1,
+    "bind": 2,
+    "interleave": 3,
+    "local": 4,
+    "preferred_many": 5,
+    "weighted_interleave": 6,
+}
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
@@ -76,7 +84,7 @@ def call(name: str, *arguments: int) -> int:
     return _check(function(*(ctypes.c_long(argument) for argument in arguments)))
 
 
-def policy_mode(mode: Literal["bind", "preferred", "interleave", "local"]) -> int:
+def policy_mode(mode: Mode) -> int:
     """The number of a memory policy's mode (uapi/linux/mempolicy.h)."""
     return _MODES[mode]
 

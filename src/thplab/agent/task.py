@@ -8,21 +8,20 @@ import os
 import select
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
 from thplab.agent import system_calls
 from thplab.agent.task_process import COMMAND, REPLY, Operation, become_task
 from thplab.mm.geometry import HPAGE_PMD_SIZE
-from thplab.scenario.policies import Policy
-from thplab.scenario.worlds import TaskIsDead
+from thplab.scenario.policies import Policy, lacks_policy
+from thplab.scenario.worlds import NotOffered, TaskIsDead
 
 __all__ = ["Region", "Task"]
 
 _TOP = 0x5000_0000_0000
 _GAP = 1 << 30
-_UNIT = 840 * HPAGE_PMD_SIZE
-"""A multiple of 1 to 8 huge pages, so that interleaving, which depends on the address, begins with its first node."""
 
 
 class Region:
@@ -43,6 +42,8 @@ class Task:
         pid: its process id.
         regions: by name.
         ended: the agent has ended it.
+        turn: each region begins at a multiple of so many huge pages, so that interleaving, which depends on the
+            address, begins with its first node.
     """
 
     def __init__(self, name: str, pid: int, channel: socket.socket) -> None:
@@ -52,6 +53,7 @@ class Task:
         self._channel = channel
         self._pidfd = os.pidfd_open(pid)
         self.ended = False
+        self.turn = 1
         self._lowest = _TOP
 
     @classmethod
@@ -89,12 +91,18 @@ class Task:
         self._command(Operation.TOUCH, address, length, value)
 
     def mbind(self, address: int, length: int, policy: Policy) -> None:
-        """mbind(2): pages that are present stay where they are."""
-        self._command(Operation.MBIND, address, length, *_policy_words(policy))
+        """mbind(2): pages that are present stay where they are.
+
+        Raises:
+            NotOffered: the kernel lacks the policy's mode.
+        """
+        with _if_known(policy):
+            self._command(Operation.MBIND, address, length, *_policy_words(policy))
 
     def set_mempolicy(self, policy: Policy) -> None:
-        """set_mempolicy(2)."""
-        self._command(Operation.SET_MEMPOLICY, *_policy_words(policy))
+        """set_mempolicy(2). Raises as :meth:`mbind` does."""
+        with _if_known(policy):
+            self._command(Operation.SET_MEMPOLICY, *_policy_words(policy))
 
     def _command(self, operation: int, *arguments: int, name: str = "") -> int:
         self._send(operation, *arguments, name=name)
@@ -138,6 +146,7 @@ class Task:
             region: Region(place.address, place.size) for region, place in self.regions.items()
         }
         child._lowest = self._lowest
+        child.turn = self.turn
         return child
 
     def map_region(self, name: str, size: int) -> tuple[int, int]:
@@ -152,7 +161,8 @@ class Task:
         It lies below all others, where mmap(2) would place it, because khugepaged scans in the order of
         addresses. The gap keeps neighbours from becoming one VMA.
         """
-        address = (self._lowest - _GAP - size) // _UNIT * _UNIT
+        unit = self.turn * HPAGE_PMD_SIZE
+        address = (self._lowest - _GAP - size) // unit * unit
         protection, flags = system_calls.PROT_READ_WRITE, system_calls.MAP_REGION
         self.call("mmap", address, size, protection, flags, -1)
         self._lowest = address
@@ -191,6 +201,18 @@ class Task:
             self._channel.close()
             os.close(self._pidfd)
             self._pidfd = -1
+
+
+@contextlib.contextmanager
+def _if_known(policy: Policy) -> Iterator[None]:
+    """Turn the refusal of a mode that the kernel does not know into NotOffered."""
+    try:
+        yield
+    except OSError as error:
+        lack = lacks_policy(policy, error)
+        if lack:
+            raise NotOffered(lack) from None
+        raise
 
 
 def _policy_words(policy: Policy) -> tuple[int, int]:

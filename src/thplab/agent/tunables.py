@@ -8,6 +8,7 @@ after the agent was killed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def _read(path: Path) -> str:
     text = path.read_text(encoding="ascii").strip()
     chosen = _CHOSEN.search(text)
     return chosen[1] if chosen else text
+
+
+def _restore(path: Path, value: str) -> None:
+    """Write an old value. Where the firmware gave no bandwidths, the kernel refuses to compute weights
+    (weighted_interleave/auto, ENODEV), and computed none before.
+    """
+    try:
+        path.write_text(value, encoding="ascii")
+    except OSError as error:
+        if error.errno != errno.ENODEV:
+            raise
 
 
 class Tunables:
@@ -73,7 +85,7 @@ class Tunables:
         """Restore every tunable, in the reverse order of the writes."""
         for path, value in reversed(self._before.items()):
             with contextlib.suppress(FileNotFoundError):
-                Path(path).write_text(value, encoding="ascii")
+                _restore(Path(path), value)
         self._before.clear()
         if self._journal is not None:
             self._journal.unlink(missing_ok=True)
@@ -90,6 +102,6 @@ def restore_from_journal(journal: Path) -> list[str]:
     except FileNotFoundError:
         return []
     for path, value in reversed(before.items()):
-        Path(path).write_text(value, encoding="ascii")
+        _restore(Path(path), value)
     journal.unlink()
     return list(before)

@@ -148,6 +148,7 @@ def build_machine(
     distances = [list(row) for row in host.distances] if host.distances else None
     machine = Machine([int(size) for size in host.nodes], design, host.memcg, distances)
     release.apply(machine)
+    machine.mempolicy.weights = list(host.weights())
     for nid, node in enumerate(facts.nodes if facts is not None else ()):
         machine.pages.found(
             nid,

@@ -18,7 +18,7 @@ from thplab.releases.release import Release
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.host import Task as DeclaredTask
 from thplab.scenario.observation import FIGURES, Observation, StepOutcome, without_figures
-from thplab.scenario.policies import Policy
+from thplab.scenario.policies import POLICY_SINCE, Policy, policy_name
 from thplab.scenario.rules import Figure
 from thplab.scenario.step import RangeStep, Step
 from thplab.scenario.tunables import CgroupSettings, Tunable, Value
@@ -58,7 +58,10 @@ class ModelWorld:
     def add_task(self, name: str, declared: DeclaredTask) -> None:
         """A process starts."""
         task = self.machine.start(name, self.cgroup(declared.cgroup), declared.oom_score_adj)
-        task.policy = self.mempolicy(declared.policy)
+        try:
+            task.policy = self.mempolicy(declared.policy)
+        except NotOffered as lack:
+            self._undone = self._undone or f"task {name} did not get its policy: {lack}"
 
     def perform(self, step: Step, where: str, index: int = 0) -> StepOutcome | None:
         """Carry out one step.
@@ -147,8 +150,9 @@ class ModelWorld:
 
     def mempolicy(self, policy: Policy | None) -> Mempolicy | None:
         """The model's form of a policy."""
-        if policy is None or policy.mode == "local":
+        if policy is None:
             return None
+        self._must_have(policy_name(policy), POLICY_SINCE.get(policy.mode, ""))
         return Mempolicy(policy.mode, list(policy.nodes))
 
     def refuse(self, problem: str, remedy: str) -> ScenarioError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from thplab.scenario.declared import Seen
+from thplab.scenario.declared import Declared, Seen
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.host import check_host
@@ -38,15 +38,15 @@ def check(scenario: Scenario) -> None:
         raise ScenarioError("summary is empty or very long", "say in a sentence what it shows")
     check_host(scenario.host)
     _check_cgroups(scenario)
-    observations = walk(scenario)
+    observations = walk(scenario).observations
     if len(scenario.claims) > MOST_CLAIMS:
         raise ScenarioError(f"there are {len(scenario.claims)} claims", f"at most {MOST_CLAIMS}")
     for number, claim in enumerate(scenario.claims, start=1):
         _check_claim(scenario, claim, observations, f"claim {number}")
 
 
-def walk(scenario: Scenario) -> dict[str, Seen]:
-    """Check the steps in order without carrying them out; return what exists at each observation, by label.
+def walk(scenario: Scenario) -> Declared:
+    """Check the steps in order without carrying them out; return the state after the last.
 
     Raises:
         ScenarioError: the first step that cannot be carried out.
@@ -55,7 +55,7 @@ def walk(scenario: Scenario) -> dict[str, Seen]:
     for index, step in enumerate(scenario.steps):
         declared.where = scenario.where(index)
         step.check(declared)
-    return declared.observations
+    return declared
 
 
 def _check_cgroups(scenario: Scenario) -> None:

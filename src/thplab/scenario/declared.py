@@ -7,6 +7,7 @@ unmapped part before anything runs.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -14,9 +15,13 @@ from thplab.scenario.errors import ScenarioError
 from thplab.scenario.extent import Extent
 from thplab.scenario.host import Host, Task
 from thplab.scenario.naming import check_name, meant, quoted
-from thplab.scenario.policies import Policy, check_node, check_policy
+from thplab.scenario.policies import Policy, check_node, check_policy, turn_of
 
 __all__ = ["Declared", "DeclaredRegion", "DeclaredTask", "Seen"]
+
+
+LONGEST_TURN = 1 << 16
+"""In huge pages. The agent maps each region at a multiple of `turn`, and an address space has 128T."""
 
 
 class Seen(NamedTuple):
@@ -81,6 +86,7 @@ class Declared:
         populated, children: by cgroup, how many tasks and child cgroups it has.
         removed, ended: removed cgroups and ended tasks, with the place of that step.
         observations: what existed at each, by label.
+        turn: the allocations after which every interleaving policy so far begins again with its first node.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class Declared:
     ) -> None:
         self.host = host
         self.where = ""
+        self.turn = 1
         self.cgroups: dict[str, None] = {"/": None}
         self.populated: dict[str, int] = {"/": 0}
         self.children: dict[str, int] = {"/": 0}
@@ -167,6 +174,12 @@ class Declared:
     def policy(self, policy: Policy) -> None:
         """Check a policy."""
         check_policy(policy, len(self.host.nodes), self.where)
+        self.turn = math.lcm(self.turn, turn_of(policy, self.host.weights()))
+        if self.turn > LONGEST_TURN:
+            raise self.wrong(
+                f"the interleaving policies all begin anew only after {self.turn} allocations",
+                f"choose nodes and weights so that they do after {LONGEST_TURN}",
+            )
 
     def memory_controller(self) -> None:
         """Check that the host has the memory controller."""

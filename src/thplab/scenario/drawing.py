@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
 from thplab.scenario.declared import Declared
 from thplab.scenario.parts import Part
-from thplab.scenario.policies import Policy
+from thplab.scenario.policies import Mode, Policy
 from thplab.scenario.units import Size
 
 __all__ = ["Draw"]
@@ -113,13 +113,15 @@ class Draw:
         return self.random.randrange(len(self.declared.host.nodes))
 
     def policy(self) -> Policy:
-        """A policy for one node, or for all in turn."""
-        mode = self.choice(("bind", "bind", "preferred", "preferred", "interleave"))
-        if mode == "interleave":
-            return Policy(mode="interleave", nodes=tuple(range(len(self.declared.host.nodes))))
-        node = self.node()
-        bound = mode == "bind" and node not in self.full
-        return Policy(mode="bind" if bound else "preferred", nodes=(node,))
+        """A policy that each release of these days has, for one node or for several."""
+        modes: tuple[Mode, ...] = ("bind", "bind", "preferred", "preferred_many", "interleave")
+        mode = self.choice(modes)
+        nodes = range(len(self.declared.host.nodes))
+        count = 1 if mode == "preferred" or self.chance(0.4) else self.random.choice(nodes) + 1
+        chosen = tuple(self.random.sample(nodes, count))
+        if mode == "bind" and not self.full.isdisjoint(chosen):
+            mode = "preferred_many"
+        return Policy(mode=mode, nodes=chosen)
 
     def limit(self) -> Size:
         """A limit that a few huge pages reach, and that is no multiple of their size."""

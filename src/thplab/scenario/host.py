@@ -9,7 +9,7 @@ import msgspec
 
 from thplab.mm.geometry import HPAGE_PMD_SIZE
 from thplab.scenario.errors import ScenarioError
-from thplab.scenario.policies import Policy
+from thplab.scenario.policies import Policy, check_weights
 from thplab.scenario.tunables import ThpSettings, VmSettings
 from thplab.scenario.units import Size, exact_size
 
@@ -32,10 +32,15 @@ class Host(
 
     nodes: tuple[Size, ...]
     distances: tuple[tuple[int, ...], ...] | None = None
+    weighted_interleave: tuple[int, ...] | None = None
     memcg: Literal["on", "nokmem", "disabled"] = "on"
     recursiveprot: bool = True
     thp: ThpSettings = msgspec.field(default_factory=ThpSettings)
     vm: VmSettings = msgspec.field(default_factory=VmSettings)
+
+    def weights(self) -> tuple[int, ...]:
+        """The weight of each node in weighted interleaving: 1 where the file does not say."""
+        return self.weighted_interleave or (1,) * len(self.nodes)
 
 
 class Task(
@@ -74,6 +79,8 @@ def check_host(host: Host) -> None:
         )
     if host.distances is not None:
         _check_distances(host.distances, count)
+    if host.weighted_interleave is not None:
+        check_weights(host.weighted_interleave, count)
 
 
 def _check_distances(distances: tuple[tuple[int, ...], ...], count: int) -> None:

@@ -54,7 +54,7 @@ class ModelWorld(Protocol):
         """A cgroup that still exists."""
 
     def mempolicy(self, policy: Policy | None) -> Mempolicy | None:
-        """The model's form of a policy; None is local."""
+        """The model's form of a policy. Raises NotOffered if the release lacks its mode."""
 
     def refuse(self, problem: str, remedy: str) -> ScenarioError:
         """The error for a step that is impossible by the scenario's own mistake."""
@@ -85,7 +85,7 @@ class KernelTask(Protocol):
         """Make it write `value` to the first byte of each base page."""
 
     def mbind(self, address: int, length: int, policy: Policy) -> None:
-        """mbind(2)."""
+        """mbind(2). Raises NotOffered if the kernel lacks the policy's mode."""
 
     def map_region(self, name: str, size: int) -> tuple[int, int]:
         """mmap(2) of private anonymous memory for a region: its address and length."""

@@ -64,10 +64,10 @@ class Map(Step, tag="map", frozen=True):
         task.regions[self.region] = DeclaredRegion(self.size)
 
     def on_model(self, world: ModelWorld) -> str:
-        """Make the region, without any page."""
+        """Make the region, without any page; its policy comes second, as the release may lack it."""
         task = world.task(self.task)
-        policy = world.mempolicy(self.effective_policy())
-        world.machine.mmap(task, self.region, self.size // PAGE_SIZE, policy, self.thp)
+        vma = world.machine.mmap(task, self.region, self.size // PAGE_SIZE, None, self.thp)
+        vma.policy = world.mempolicy(self.effective_policy())
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
