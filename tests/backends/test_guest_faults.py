@@ -234,3 +234,22 @@ def test_a_kernel_without_shrinker_debug_says_what_it_cannot_show() -> None:
     blind = unscanned.observations[-1]
     assert blind.regions["victim.far"].nodes[1].huge is None
     assert "CONFIG_SHRINKER_DEBUG" in blind.missing["regions"]
+
+
+@pytest.mark.parametrize(
+    ("release", "design"),
+    [("6.18", "split_queue"), ("7.1", "split_queue_reparented"), ("7.3", "list_lru")],
+)
+def test_a_debian_kernel_of_any_layout_boots(release: str, design: str) -> None:
+    """All in one package, without modules over virtiofs, and with the modules apart."""
+    kernel_or_skip("bzImage-list_lru")  # the programs
+    try:
+        find_kernel(f"debian:{release}")
+        run = vm.run(SHORT, f"debian:{release}")
+    except InputError as error:
+        pytest.skip(f"Debian's kernel cannot be had here: {error}")
+    assert run.kernel.startswith(f"{release}.")
+    assert run.release.design == design
+    assert run.observations[-1].regions["victim.far"].nodes[1].huge == 2
+    assert not [note for note in run.notes if "other processes had" in note]
+    assert run.warnings == []

@@ -60,7 +60,11 @@ class DeferredSplitIsolate(Isolate):
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class ListLruQueue(DeferredSplitQueue):
-    """deferred_split_lru: node-aware and cgroup-aware; the list_lru's reparenting moves it over."""
+    """deferred_split_lru: node-aware and cgroup-aware; the list_lru's reparenting moves it over.
+
+    Attributes:
+        requeues_locked: what a scan cannot lock goes back to the queue, flagged or not, where the release does that.
+    """
 
     since: ClassVar[str] = "7.2"
     until: ClassVar[str] = ""
@@ -68,6 +72,7 @@ class ListLruQueue(DeferredSplitQueue):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.lru: ListLru | None = None
+        self.requeues_locked: bool = True
 
     def start(self) -> None:
         """thp_shrinker_init(): the list_lru takes the shrinker's id, so the shrinker comes first."""
@@ -144,6 +149,7 @@ class ListLruQueue(DeferredSplitQueue):
         """deferred_split_scan()."""
         dispose = ListHead()
         isolated = self.the_lru().shrink_walk_irq(sc, self.make_isolate(dispose))
+        huge_memory = self.machine.huge_memory
         split: i64 = 0
         entry = dispose.next
         while entry is not None and entry is not dispose:
@@ -151,20 +157,16 @@ class ListLruQueue(DeferredSplitQueue):
             assert isinstance(entry, Folio)
             # Only this CPU touches the list: its folios are referenced, and unqueueing needs a count of 0.
             list_del_init(entry)
-            label = self.scan_folio(entry)
+            label = huge_memory.scan_folio(entry)
             if label == SCAN_SPLIT:
                 split += 1
-            elif label == SCAN_REQUEUE or entry.test_partially_mapped():
+            elif (label == SCAN_REQUEUE and self.requeues_locked) or entry.test_partially_mapped():
                 self.requeue(entry)
             self.machine.lru.folio_put(entry)
             entry = following
         if not split and not isolated:
             return SHRINK_STOP
         return split
-
-    def scan_folio(self, folio: Folio) -> i64:
-        """Part of deferred_split_scan(): one folio. Returns where it goes on, one of SCAN_SPLIT, SCAN_NEXT, SCAN_REQUEUE."""
-        return self.machine.huge_memory.scan_folio(folio)
 
     def make_isolate(self, dispose: ListHead) -> Isolate:
         """The callback of the walk."""

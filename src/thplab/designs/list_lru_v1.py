@@ -20,7 +20,6 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.list_head import ListHead
 from thplab.designs.list_lru import DeferredSplitIsolate, ListLruQueue
-from thplab.mm.huge_memory import SCAN_NEXT, SCAN_REQUEUE
 from thplab.mm.list_lru import (
     LRU_REMOVED,
     Isolate,
@@ -72,6 +71,8 @@ class ListLruQueueV1(ListLruQueue):
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)
         self.flags |= SHRINKER_NONSLAB
+        # Its scan has no label `requeue`.
+        self.requeues_locked = False
 
     def make_lru(self) -> ListLru:
         """list_lru_init_memcg() (include/linux/list_lru.h): no key of its own (B02)."""
@@ -101,11 +102,6 @@ class ListLruQueueV1(ListLruQueue):
     def count_objects(self, sc: ShrinkControl) -> int:
         """deferred_split_count(): 0 for an empty list, so its bit is never cleared (B11)."""
         return self.the_lru().shrink_count(sc)
-
-    def scan_folio(self, folio: Folio) -> i64:
-        """Part of deferred_split_scan(): it has no label `requeue`; a folio that cannot be locked is dropped unless it is flagged."""
-        label = super().scan_folio(folio)
-        return SCAN_NEXT if label == SCAN_REQUEUE else label
 
     def make_isolate(self, dispose: ListHead) -> Isolate:
         """The callback of the walk."""

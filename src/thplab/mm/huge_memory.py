@@ -264,7 +264,17 @@ class HugeMemory:
         """
         vmstat = self.machine.vmstat
         order = folio.order
-        split = self._can_split(folio) and self._unmap_and_split(folio)
+        split = False
+        if self._can_split(folio):
+            entries = self.machine.rmap.try_to_migrate(folio, True)  # unmap_folio()
+            # The queue's lock is also taken by final puts in interrupts.
+            local_irq_disable()
+            split = self.machine.deferred_split.freeze(folio, 1)
+            local_irq_enable()
+            if split:
+                self._split_unmapped(folio, entries)
+            else:
+                self.machine.rmap.remove_migration_ptes(folio, entries)
         if order == HPAGE_PMD_ORDER:
             vmstat.count(THP_SPLIT_PAGE if split else THP_SPLIT_PAGE_FAILED)
         vmstat.mod_mthp(order, MTHP_STAT_SPLIT if split else MTHP_STAT_SPLIT_FAILED, 1)
@@ -279,19 +289,6 @@ class HugeMemory:
             H.watcher.point(READ, folio)
         mapcount = folio.mapcount()
         return mapcount != 0 and folio.ref_count() == mapcount + 1
-
-    def _unmap_and_split(self, folio: Folio) -> bool:
-        """Part of __folio_split(): False, and mapped again by page table entries, if a reference came meanwhile."""
-        entries = self.machine.rmap.try_to_migrate(folio, True)  # unmap_folio()
-        # The queue's lock is also taken by final puts in interrupts.
-        local_irq_disable()
-        frozen = self.machine.deferred_split.freeze(folio, 1)
-        local_irq_enable()
-        if frozen:
-            self._split_unmapped(folio, entries)
-        else:
-            self.machine.rmap.remove_migration_ptes(folio, entries)
-        return frozen
 
     def split_found(self, vma: Vma, folio: Folio) -> bool:
         """Split a folio that the caller has found in the region. The caller holds the page table lock and loses it.
