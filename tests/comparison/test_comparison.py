@@ -10,6 +10,7 @@ import pytest
 from tests.report.handmade import cover_letter_run, cover_letter_scenario
 from thplab.comparison.comparison import Comparison, compare
 from thplab.comparison.rows import Row
+from thplab.comparison.tolerances import judge
 from thplab.releases.release import Release
 from thplab.report.json_text import comparison_json
 from thplab.report.terminal import comparison_text
@@ -134,6 +135,20 @@ def test_beside_a_kernel_free_memory_is_not_comparable() -> None:
     assert row(comparison, "after", "nodes[0].free").rule.kind == "incomparable"
     assert not row(comparison, "after", "nodes[0].free").differs
     assert row(comparison, "after", "regions.victim.far[1].huge").differs
+
+
+@pytest.mark.parametrize(("kernel", "judgement"), [(3, "within"), (4, "different")])
+def test_a_kernel_may_count_the_first_victim_of_a_group_again(kernel: int, judgement: str) -> None:
+    model_run = cover_letter_run("list_lru")
+    kernel_run = cover_letter_run("list_lru", backend="vm")
+    for run, kills in ((model_run, 2), (kernel_run, kernel)):
+        events = CgroupEvents(oom_kill=kills, oom_group_kill=1)
+        run.observations[0].memory["/hog"] = CgroupMemory(events=events)
+        run.observations[0].vmstat["oom_kill"] = kills
+    found = compared(model_run, kernel_run)
+    for path in ("cgroups./hog.events.oom_kill", "vmstat.oom_kill"):
+        it = row(found, found.moments[0].label, path)
+        assert judge(it.rule, *it.values) == judgement
 
 
 def test_a_failed_claim_breaks_the_comparison() -> None:

@@ -113,12 +113,28 @@ def _rules(
     memory = sum(scenario.host.nodes)
     processes = len(scenario.tasks) + sum(isinstance(step, Fork) for step in scenario.steps)
     khugepaged = _passes(scenario, seen) if scenario.host.thp[AWAKE] else None
+    group_kills = max((_group_kills(one) for one in seen if one is not None), default=0)
 
     @cache
     def rule_of(path: FigurePath) -> Rule:
-        return rule_for(path, processes=processes, khugepaged=khugepaged, memory=memory)
+        return rule_for(
+            path,
+            processes=processes,
+            khugepaged=khugepaged,
+            memory=memory,
+            group_kills=group_kills,
+        )
 
     return rule_of
+
+
+def _group_kills(seen: Observation) -> int:
+    """How often all tasks of a cgroup were killed together; a cgroup counts its descendants' too."""
+    return sum(
+        memory.events.oom_group_kill or 0
+        for path, memory in seen.memory.items()
+        if path.count("/") == 1
+    )
 
 
 def _passes(scenario: Scenario, seen: Sequence[Observation | None]) -> Passes:

@@ -32,6 +32,10 @@ _PASSES = (
     "khugepaged is awake, and steps take time on a kernel: so many huge pages fit into the passes of the "
     "time that one side took longer (scan_sleep_millisecs, pages_to_scan), and of one more"
 )
+_FIRST_VICTIM = (
+    "memory.oom.group: a kernel counts the first victim again when it kills the whole cgroup, unless that "
+    "task has given up its memory by then (oom_kill_process())"
+)
 
 
 class Passes(NamedTuple):
@@ -49,7 +53,6 @@ class Passes(NamedTuple):
 # Counters as patterns; the first that fits decides.
 _COUNTERS: tuple[tuple[str, Rule], ...] = (
     ("vmstat.thp_*", COUNTED),
-    ("vmstat.oom_kill", COUNTED),
     ("vmstat.pgscan*", _SCANNED),
     ("vmstat.pgsteal*", _SCANNED),
     ("vmstat.pgrefill*", _SCANNED),
@@ -74,7 +77,12 @@ _AWAKE_COUNTERS: tuple[tuple[str, Rule | None], ...] = (
 
 
 def rule_for(
-    path: FigurePath, *, processes: int = 1, khugepaged: Passes | None = None, memory: int = 0
+    path: FigurePath,
+    *,
+    processes: int = 1,
+    khugepaged: Passes | None = None,
+    memory: int = 0,
+    group_kills: int = 0,
 ) -> Rule:
     """The rule for a figure: its own (see :data:`FIGURES`), or that of a counter's pattern.
 
@@ -83,7 +91,10 @@ def rule_for(
         processes: how many tasks the scenario has: each has some memory of its own.
         khugepaged: None: it sleeps.
         memory: bytes of all nodes, which page tables may map.
+        group_kills: how often all tasks of a cgroup were killed together.
     """
+    if path.name in ("oom_kill", "events.oom_kill"):
+        return _within(group_kills, _FIRST_VICTIM, COUNTED)
     figure = FIGURES.get(path.section, {}).get(path.name)
     if path.section == "khugepaged" and khugepaged:
         counts_rounds = path.name == "full_scans"
