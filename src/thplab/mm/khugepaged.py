@@ -61,7 +61,7 @@ class Khugepaged(Collapse):
         self._cc: CollapseControl = CollapseControl(True)
         self._due: i64 = NO_TIMEOUT
         self._woken: bool = False
-        self._thread: bool = True
+        self._daemon: bool = True
         self._in_pass: bool = False
         self._pass_through_head: i64 = 0
         self._may_wait: bool = True
@@ -138,11 +138,11 @@ class Khugepaged(Collapse):
         if not self.awake:
             return
         if not self.hugepage_enabled():
-            if self._thread:
+            if self._daemon:
                 self._stop()
             return
-        if not self._thread:
-            self._thread = True
+        if not self._daemon:
+            self._daemon = True
             self._woken = True
         if self._woken:
             self._run()
@@ -153,7 +153,7 @@ class Khugepaged(Collapse):
         self.mm_slot = None
         if slot is not None and self._test_exit(slot):
             self.mm_head.remove(slot)
-        self._thread = False
+        self._daemon = False
         self._in_pass = False
         self._due = NO_TIMEOUT
 
