@@ -145,6 +145,20 @@ def test_the_zero_page_alone_is_collapsed_only_on_request(machine: Machine, task
     assert folio_at(vma, 0).zeros == FULL_MASK
 
 
+@pytest.mark.parametrize(("design", "errno"), [("list_lru", "ENOMEM"), ("list_lru_v1", "EBUSY")])
+def test_what_a_collapse_without_memory_for_list_heads_says(design: str, errno: str) -> None:
+    """The conversion as first posted takes it for a charge that failed (alloc_charge_folio())."""
+    machine = small_machine(design)
+    task = start(machine)
+    vma = mmap(machine, task, 1, thp="nohugepage")
+    machine.memory.touch(task, vma, 0, 1, False)
+    vma.thp = "default"
+    attach(FailingWatcher("list_lru_memcg"))
+    assert machine.madvise.collapse(task, vma, 0, HUGE) == errno
+    detach()
+    assert check(machine) == []
+
+
 def test_no_memory_for_the_new_huge_page(machine: Machine, task: Task) -> None:
     vma = halved(machine, task, 1)
     for what in ("folio", "list_lru_memcg"):

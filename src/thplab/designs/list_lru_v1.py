@@ -67,6 +67,7 @@ class ListLruQueueV1(ListLruQueue):
 
     since: ClassVar[str] = ""
     until: ClassVar[str] = ""
+    collapse_says_charge: ClassVar[bool] = True
 
     def __init__(self, machine: Machine) -> None:
         super().__init__(machine)

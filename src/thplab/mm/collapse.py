@@ -245,6 +245,8 @@ class Collapse:
         machine.charges.count_stat(task.memcg, "thp_collapse_alloc")
         if not machine.deferred_split.prepare(folio):
             machine.lru.folio_put(folio)
+            if machine.deferred_split.collapse_says_charge:
+                return SCAN_CGROUP_CHARGE_FAIL
             return SCAN_ALLOC_HUGE_PAGE_FAIL
         return folio
 

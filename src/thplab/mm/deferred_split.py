@@ -78,12 +78,14 @@ class DeferredSplitQueue(Shrinker):
 
     Attributes:
         since, until: the first and the last release that has the design; "" where there is none.
+        collapse_says_charge: a collapse reports a failing prepare() as a charge that failed, not as an allocation.
         reparents_lru_folios: whether the design allows that a folio's cgroup becomes the parent when its cgroup
             goes offline; else folio_memcg() goes on to be the dead one, as in all releases until 7.0.
     """
 
     since: ClassVar[str] = ""
     until: ClassVar[str] = ""
+    collapse_says_charge: ClassVar[bool] = False
     reparents_lru_folios: bool
 
     @classmethod

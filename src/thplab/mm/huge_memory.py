@@ -70,6 +70,17 @@ SCAN_NEXT: Final[i64] = 1
 SCAN_REQUEUE: Final[i64] = 2
 
 
+def can_split(folio: Folio) -> bool:
+    """Part of __folio_split(): before anything is unmapped. Each reference but the caller's must be that of a mapping.
+
+    What nobody maps has no anon_vma to be locked (folio_get_anon_vma()).
+    """
+    if H.on:
+        H.watcher.point(READ, folio)
+    mapcount = folio.mapcount()
+    return mapcount != 0 and folio.ref_count() == mapcount + 1
+
+
 class ThpSettings:
     """/sys/kernel/mm/transparent_hugepage, with the kernel's defaults. khugepaged has its own."""
 
@@ -265,7 +276,7 @@ class HugeMemory:
         vmstat = self.machine.vmstat
         order = folio.order
         split = False
-        if self._can_split(folio):
+        if can_split(folio):
             entries = self.machine.rmap.try_to_migrate(folio, True)  # unmap_folio()
             # The queue's lock is also taken by final puts in interrupts.
             local_irq_disable()
@@ -279,16 +290,6 @@ class HugeMemory:
             vmstat.count(THP_SPLIT_PAGE if split else THP_SPLIT_PAGE_FAILED)
         vmstat.mod_mthp(order, MTHP_STAT_SPLIT if split else MTHP_STAT_SPLIT_FAILED, 1)
         return split
-
-    def _can_split(self, folio: Folio) -> bool:
-        """Part of __folio_split(): before anything is unmapped. Each reference but the caller's must be that of a mapping.
-
-        What nobody maps has no anon_vma to be locked (folio_get_anon_vma()).
-        """
-        if H.on:
-            H.watcher.point(READ, folio)
-        mapcount = folio.mapcount()
-        return mapcount != 0 and folio.ref_count() == mapcount + 1
 
     def split_found(self, vma: Vma, folio: Folio) -> bool:
         """Split a folio that the caller has found in the region. The caller holds the page table lock and loses it.
