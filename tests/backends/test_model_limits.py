@@ -3,12 +3,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from thplab.backends import model
-from thplab.comparison.comparison import compare
 from thplab.releases.named import release_named
 from thplab.scenario.figures import FigurePath, Unseen, all_figures, read_figure
 from thplab.scenario.library import library_dir
@@ -24,7 +21,6 @@ host = { nodes = ["1G"], thp = { shrink_underused = false } }
 [tasks]
 t = { cgroup = "/j" }
 """
-FIELD = sorted((Path(__file__).parent.parent / "data" / "limits").glob("*.toml"))
 
 
 def step(do: str, **keys: object) -> str:
@@ -49,16 +45,6 @@ def seen(*steps: str, release: str = "7.3", head: str = HEAD) -> Observation:
 def figure(observation: Observation, path: str) -> int | Unseen:
     """A figure by the path of a claim."""
     return read_figure(observation, FigurePath.parse(path))
-
-
-@pytest.mark.parametrize("file", FIELD, ids=lambda file: file.stem)
-def test_what_the_field_asked_is_answered_as_kernels_answer(file: Path) -> None:
-    """The values in the files are those of real kernels."""
-    scenario = load(file)
-    (column,) = compare(scenario, [model.run(scenario)]).columns
-    assert [(str(claim.claim.value), claim.verdict) for claim in column.claims] == [
-        (str(claim.value), "held") for claim in scenario.claims
-    ]
 
 
 def test_a_cgroup_has_its_figures() -> None:

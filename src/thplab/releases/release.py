@@ -260,7 +260,8 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             model="vmscan.direct_protects",
             about="direct reclaim of the whole machine computes what memory.min and memory.low protect; before, it "
             "went by what kswapd had last found, as long as the multi-generational LRU is on",
-            source="shrink_one() in the source of 7.3; in those of 6.12 and 7.2 only lru_gen_age_node() of kswapd does",
+            source="shrink_one() in the source of 7.3; in those of 6.12 and 7.2 only lru_gen_age_node() of kswapd does; "
+            "seen by a request of memory.reclaim to the root: 6.12.117 split what memory.min protects, 7.3.4 did not",
         ),
     ] = True
     refused_charges_count: Annotated[
