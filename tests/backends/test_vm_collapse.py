@@ -15,7 +15,14 @@ from thplab.scenario.observation import Run
 pytestmark = pytest.mark.vm
 
 FIELD = Path(__file__).parent.parent / "data" / "field"
-NAMES = ("collapse-holes", "collapse-nodes", "collapse-partly-mapped", "khugepaged-shared")
+NAMES = (
+    "collapse-holes",
+    "collapse-nodes",
+    "collapse-partly-mapped",
+    "khugepaged-child",
+    "khugepaged-cold",
+    "khugepaged-shared",
+)
 
 
 def test_collapse_is_that_of_the_kernel(kernel: Path) -> None:

@@ -248,3 +248,83 @@ def test_without_a_huge_page_madvise_says_enomem(machine: Machine, task: Task) -
     vma.thp = "default"
     scatter(machine, 0)
     assert machine.madvise.collapse(task, vma, 0, HUGE) == "ENOMEM"
+
+
+# Referenced pages
+
+
+def test_khugepaged_leaves_memory_that_was_advised_cold_until_it_is_used(
+    machine: Machine, task: Task
+) -> None:
+    """One page that is used is enough. MADV_COLLAPSE does not ask."""
+    vma = spread(machine, task, LOWER, huge=3)
+    for slot in range(3):
+        assert machine.madvise.cold(vma, slot, FULL_MASK)
+    assert collapse(machine, task, vma, 0) == "lack_referenced_page"
+    assert collapse(machine, task, vma, 0, False) == "succeeded"
+    machine.memory.touch(task, vma, 1, 1, False)
+    assert collapse(machine, task, vma, 1) == "succeeded"
+    machine.migration.move_slot(vma, 2, FULL_MASK, 1)
+    assert census(vma, 2).base == [0, 256]
+    assert collapse(machine, task, vma, 2) == "lack_referenced_page"
+
+
+def test_memory_of_which_some_is_not_cold_is_collapsed(machine: Machine, task: Task) -> None:
+    vma = spread(machine, task, FULL_MASK)
+    machine.madvise.cold(vma, 0, UPPER)
+    assert collapse(machine, task, vma) == "succeeded"
+
+
+@pytest.mark.parametrize("how", ["pmd", "part", "ptes"])
+def test_a_huge_page_that_was_advised_cold_keeps_that_in_pieces(
+    how: str, machine: Machine, task: Task
+) -> None:
+    vma = touched(machine, task, 1)
+    if how == "ptes":
+        machine.huge_memory.split_huge_pmd(vma, 0, folio_at(vma, 0))
+    if how == "part":
+        machine.memory.zap(vma, 0, UPPER)
+    machine.madvise.cold(vma, 0, LOWER if how == "part" else FULL_MASK)
+    machine.memory.zap(vma, 0, UPPER)
+    assert collapse(machine, task, vma) == "lack_referenced_page"
+
+
+def test_what_others_map_too_does_not_become_cold(machine: Machine, task: Task) -> None:
+    machine.khugepaged.max_ptes_shared = 512
+    vma = spread(machine, task, LOWER)
+    huge = touched(machine, task, 1, 0, "huge")
+    child = machine.fork(task, "child")
+    for region in (vma, huge):
+        machine.madvise.cold(region, 0, FULL_MASK)
+        assert region.old == {}
+    machine.exit(child)
+    assert collapse(machine, task, vma) == "succeeded"
+
+
+def test_a_child_has_used_nothing_but_what_was_faulted_in_counts_as_referenced(
+    machine: Machine, task: Task
+) -> None:
+    vma = spread(machine, task, LOWER, huge=2)
+    machine.madvise.cold(vma, 1, FULL_MASK)
+    machine.memory.touch(task, vma, 1, 1, False)
+    child = machine.fork(task, "child")
+    machine.exit(task)
+    copy = child.mm.vmas["memory"]
+    assert collapse(machine, child, copy, 0) == "succeeded"
+    assert collapse(machine, child, copy, 1) == "lack_referenced_page"
+    machine.memory.touch(child, copy, 1, 2, False)
+    assert collapse(machine, child, copy, 1) == "succeeded"
+
+
+def test_a_huge_page_of_khugepaged_is_young_but_its_folio_is_not_referenced(
+    machine: Machine, task: Task
+) -> None:
+    vma = spread(machine, task, LOWER)
+    assert collapse(machine, task, vma) == "succeeded"
+    child = machine.fork(task, "child")
+    machine.memory.zap(vma, 0, UPPER)
+    machine.khugepaged.max_ptes_shared = 512
+    assert collapse(machine, task, vma) == "succeeded"
+    copy = child.mm.vmas["memory"]
+    machine.memory.zap(copy, 0, UPPER)
+    assert collapse(machine, child, copy) == "lack_referenced_page"

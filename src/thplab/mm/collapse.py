@@ -39,6 +39,7 @@ SCAN_EXCEED_SWAP_PTE: Final = "exceed_swap_pte"
 SCAN_EXCEED_SHARED_PTE: Final = "exceed_shared_pte"
 SCAN_PTE_NON_PRESENT: Final = "pte_non_present"
 SCAN_PAGE_RO: Final = "no_writable_page"
+SCAN_LACK_REFERENCED_PAGE: Final = "lack_referenced_page"
 SCAN_PAGE_COUNT: Final = "not_suitable_page_count"
 SCAN_PAGE_LRU: Final = "page_not_in_lru"
 SCAN_PAGE_LOCK: Final = "page_locked"
@@ -57,6 +58,7 @@ SCAN_RESULTS: Final = (
     SCAN_EXCEED_SHARED_PTE,
     SCAN_PTE_NON_PRESENT,
     SCAN_PAGE_RO,
+    SCAN_LACK_REFERENCED_PAGE,
     SCAN_PAGE_COUNT,
     SCAN_PAGE_LRU,
     SCAN_PAGE_LOCK,
@@ -141,7 +143,9 @@ class Collapse:
             return SCAN_PMD_MAPPED, None
         if here is None and int(slot) not in vma.empty_tables:
             return SCAN_NO_PTE_TABLE, None
-        return SCAN_SUCCEED, Ptes(here, self.asks_folio, self.machine.memory.reuse_large_folio)
+        old = vma.old.get(int(slot), 0)
+        mm_id = self.machine.memory.reuse_large_folio
+        return SCAN_SUCCEED, Ptes(here, old, self.asks_folio, mm_id)
 
     def collapse_scan_pmd(
         self, vma: Vma, slot: i64, ptes: Ptes, cc: CollapseControl
@@ -152,8 +156,8 @@ class Collapse:
             The result, and how many entries were looked at.
         """
         result, place = self._first_obstacle(ptes, cc)
-        if result == SCAN_SUCCEED and not self._writable(vma, slot, ptes):
-            result = SCAN_PAGE_RO
+        if result == SCAN_SUCCEED:
+            result = self._worth_it(vma, slot, ptes, cc)
         self._count_exceeded(result)
         cc.node_load = {nid: pages.bit_count() for nid, pages in ptes.by_node.items()}
         return result, min(place + 1, HPAGE_PMD_NR)
@@ -193,15 +197,19 @@ class Collapse:
         elif result == SCAN_EXCEED_SWAP_PTE:
             self.machine.vmstat.count(THP_SCAN_EXCEED_SWAP_PTE)
 
-    def _writable(self, vma: Vma, slot: i64, ptes: Ptes) -> bool:
-        """Whether some entry may be written through, where that matters.
+    def _worth_it(self, vma: Vma, slot: i64, ptes: Ptes, cc: CollapseControl) -> str:
+        """Part of collapse_scan_pmd(): some entry may be written through, where that matters, and khugepaged wants a page
+        that was used lately.
 
-        A fork takes that from the entries of both, until a write fault gives it back.
+        A fork takes the right to write from the entries of both, until a write fault gives it back.
         """
-        if self.collapses_read_only:
-            return True
         access = vma.pieces[piece_at(vma, slot * HPAGE_PMD_NR)].access
-        return access & PROT_WRITE != 0 and ptes.writable != 0
+        writable = access & PROT_WRITE != 0 and ptes.writable != 0
+        if not (writable or self.collapses_read_only):
+            return SCAN_PAGE_RO
+        if cc.is_khugepaged and not ptes.referenced:
+            return SCAN_LACK_REFERENCED_PAGE
+        return SCAN_SUCCEED
 
     def collapse_find_target_node(self, cc: CollapseControl) -> i64:
         """collapse_find_target_node(): the first of the nodes that have most of the pages.
@@ -279,8 +287,8 @@ class Collapse:
         if ptes.unmapped:
             return SCAN_PTE_NON_PRESENT
         result, _place = self._first_obstacle(ptes, cc)
-        if result == SCAN_SUCCEED and not self._writable(vma, slot, ptes):
-            result = SCAN_PAGE_RO
+        if result == SCAN_SUCCEED:
+            result = self._worth_it(vma, slot, ptes, cc)
         self._count_exceeded(result)
         if result != SCAN_SUCCEED:
             return result
@@ -342,6 +350,9 @@ class Collapse:
         machine.lru.folio_add_lru(folio)
         vma.slots[slot] = folio
         vma.empty_tables.discard(int(slot))
+        # The PMD is young. The folio is not referenced, because it was not added in a fault.
+        vma.old.pop(int(slot), 0)
+        folio.unreferenced = FULL_MASK
         vma.mm.nr_anon += HPAGE_PMD_NR
         machine.huge_memory.deferred_split_folio(folio, False)
         lock.unlock()

@@ -48,6 +48,8 @@ def _copy_slot(machine: Machine, vma: Vma, copy: Vma, slot: int) -> None:
     here = vma.slots[slot]
     if here is None:
         return
+    # What the child has not used yet is old (__copy_present_ptes(), copy_huge_pmd()).
+    copy.old[slot] = FULL_MASK
     if isinstance(here, Folio):
         here.get()
         here.not_exclusive = FULL_MASK

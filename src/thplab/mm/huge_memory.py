@@ -335,6 +335,8 @@ class HugeMemory:
         if entries:
             pages = BasePages(folio.nid)
             pages.objcg = objcg
+            pages.not_exclusive = folio.not_exclusive
+            pages.unreferenced = folio.unreferenced
             for migrated in entries:
                 lock = migrated.vma.mm.page_table_lock
                 lock.lock()

@@ -24,7 +24,7 @@ from thplab.mm.collapse import (
     CollapseControl,
 )
 from thplab.mm.geometry import FULL_MASK, HPAGE_PMD_NR
-from thplab.mm.mm_types import Task, Vma
+from thplab.mm.mm_types import Folio, Task, Vma
 from thplab.mm.pagewalk import folio_walk_start
 from thplab.mm.rmap import folio_maybe_mapped_shared
 from thplab.mm.vma import piece_at, vma_covers
@@ -69,8 +69,9 @@ class Madvise:
         """madvise_cold(): MADV_COLD of one slot. False is -EINVAL: the region is mlocked.
 
         madvise_cold_or_pageout_pte_range() splits a folio of which only some pages are meant, unless
-        another task may map it. To deactivate pages changes nothing here: the model has no order of
-        reclaim.
+        another task may map it. What is left, and nobody else maps, is neither young nor referenced any
+        more, so that khugepaged leaves it. To deactivate pages changes nothing here: the model has no
+        order of reclaim.
         """
         if vma.locked:
             return False
@@ -90,7 +91,35 @@ class Madvise:
             lock.unlock()
         else:
             huge.split_found(vma, folio)
+        lock.lock()
+        self._forget_use(vma, slot, mask)
+        lock.unlock()
         return True
+
+    def _forget_use(self, vma: Vma, slot: i64, mask: int) -> None:
+        """Part of madvise_cold_or_pageout_pte_range(): of whole folios that only this entry maps, or these entries map."""
+        here = vma.slots[slot]
+        mm_id = self.machine.memory.reuse_large_folio
+        if isinstance(here, Folio):
+            if mask == FULL_MASK and not folio_maybe_mapped_shared(here, 1, mm_id):
+                here.unreferenced = FULL_MASK
+                vma.old[int(slot)] = FULL_MASK
+            return
+        entry = here
+        while entry is not None:
+            owner = entry.owner
+            hit = entry.mask & mask
+            if isinstance(owner, Folio):
+                if hit != FULL_MASK or owner.mapcount() != owner.nr_pages:
+                    hit = 0
+            elif owner is None or entry.migrating:
+                hit = 0
+            elif owner.more_mapped:
+                hit &= ~owner.more_mapped[0]
+            if hit and owner is not None:
+                owner.unreferenced |= hit
+                vma.old[int(slot)] = vma.old.get(int(slot), 0) | hit
+            entry = entry.next
 
     def hugepage_madvise(self, task: Task, vma: Vma, advice: str) -> None:
         """hugepage_madvise() (mm/khugepaged.c): MADV_HUGEPAGE or MADV_NOHUGEPAGE of a whole region.

@@ -75,6 +75,8 @@ class Memory:
         self, task: Task, vma: Vma, slot: i64, mask: int, zeros: bool, stored: bool
     ) -> bool:
         here = vma.slots[slot]
+        if vma.old:
+            self._make_young(vma, slot, mask)
         if here is None:
             whole = int(slot) not in vma.empty_tables and vma_covers(vma, slot)
             huge = self.machine.huge_memory
@@ -105,6 +107,12 @@ class Memory:
                     here.zeros = self._without(here.zeros, mask)
                 return True
         return self._touch_ptes(task, vma, slot, mask, zeros, stored)
+
+    def _make_young(self, vma: Vma, slot: i64, mask: int) -> None:
+        """pte_mkyoung() (arch/x86/include/asm/pgtable.h): what a task uses is young; a PMD as a whole."""
+        rest = vma.old.pop(int(slot), 0) & ~mask
+        if rest and not isinstance(vma.slots[slot], Folio):
+            vma.old[int(slot)] = rest
 
     def _without(self, mask: int, taken: int) -> int:
         """Bulk work asks for the same difference again and again: let the results share memory."""
@@ -249,7 +257,9 @@ class Memory:
             self._return_to_user(task)
         return True
 
-    def map_pages(self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None) -> None:
+    def map_pages(
+        self, vma: Vma, slot: i64, mask: int, nid: i64, objcg: ObjCgroup | None
+    ) -> BasePages:
         """New base pages on a node, charged already, for the pages of the mask."""
         machine = self.machine
         count = mask.bit_count()
@@ -267,6 +277,7 @@ class Memory:
         machine.rmap.mod_anon(pages, count, 0)
         vma.mm.nr_anon += count
         lock.unlock()
+        return pages
 
     # Unmapping
 

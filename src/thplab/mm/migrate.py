@@ -192,6 +192,7 @@ class Migration:
         dst.flags = src.flags & ~PG_PARTIALLY_MAPPED
         dst.zeros = src.zeros
         dst.not_exclusive = src.not_exclusive
+        dst.unreferenced = src.unreferenced
         dst.anon_vma = src.anon_vma
         dst.index = src.index
         src.anon_vma = None
@@ -251,13 +252,19 @@ class Migration:
             old = owner.objcg
             if old is None:
                 machine.memory.zap(vma, slot, chosen)
-                machine.memory.map_pages(vma, slot, chosen, nid, None)
+                _copy_flags(machine.memory.map_pages(vma, slot, chosen, nid, None), owner)
                 continue
             # Uncharged with the old pages, charged with the new ones.
             objcg = machine.objcgs.get_for_migration(old, nid)
             machine.memory.zap(vma, slot, chosen)
             if not objcg.is_root:
                 objcg.memcg.memory.charge(count)
-            machine.memory.map_pages(vma, slot, chosen, nid, objcg)
+            _copy_flags(machine.memory.map_pages(vma, slot, chosen, nid, objcg), owner)
             machine.objcgs.put(objcg)
         return True
+
+
+def _copy_flags(new: BasePages, old: BasePages) -> None:
+    """folio_migrate_flags(): of base pages."""
+    new.not_exclusive = old.not_exclusive & new.mapped
+    new.unreferenced = old.unreferenced & new.mapped

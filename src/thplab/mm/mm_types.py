@@ -62,12 +62,13 @@ class Forked:
 
     Attributes:
         layers: base pages mapped by at least two, three ... entries; or None.
-        not_exclusive: see Mapped.not_exclusive.
+        not_exclusive: see Mapped.not_exclusive. unreferenced: see Mapped.unreferenced.
     """
 
     def __init__(self) -> None:
         self.layers: list[int] | None = None
         self.not_exclusive: int = 0
+        self.unreferenced: int = 0
 
 
 @mypyc_attr(acyclic=True)
@@ -117,6 +118,20 @@ class Mapped(KernelObject):
                 return
             self.forked = Forked()
         self.forked.not_exclusive = mask
+
+    @property
+    def unreferenced(self) -> int:
+        """Base pages whose folio was not referenced (PG_referenced is clear), a bit each. A fault sets it, MADV_COLD clears it."""
+        forked = self.forked
+        return 0 if forked is None else forked.unreferenced
+
+    @unreferenced.setter
+    def unreferenced(self, mask: int) -> None:
+        if self.forked is None:
+            if not mask:
+                return
+            self.forked = Forked()
+        self.forked.unreferenced = mask
 
 
 @mypyc_attr(acyclic=True)
@@ -305,6 +320,7 @@ class Vma:
         gone: for each slot with unmapped pages, which (munmap(2) of a part).
         pieces: what munmap(2) has left, in ascending order; each is a VMA of its own in the kernel.
         untouched: a piece has no anon_vma yet.
+        old: for each slot the entries that were not used since a fork or MADV_COLD (pte_young() is false), a bit each.
         vm_start: where it begins in its address space, in base pages; mmap(2) goes from the top down.
     """
 
@@ -324,6 +340,7 @@ class Vma:
         self.gone: dict[int, int] = {}
         self.untouched: bool = True
         self.empty_tables: set[int] = set()
+        self.old: dict[int, int] = {}
         self.anon_vma: AnonVma = AnonVma()
         self.anon_vma.vmas.append(self)
         self.pieces: list[VmaPiece] = [VmaPiece(0, nr_pages, self.anon_vma.next_turn())]

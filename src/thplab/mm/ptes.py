@@ -19,16 +19,18 @@ class Ptes:
     Attributes:
         none_or_zero: nothing, or the zero page. unmapped: migration entries, which count as swapped.
         shared: pages that other tasks may map too.
+        referenced: pages that were used lately, as the entry or the folio says.
         writable: entries that may be written through, as far as a fork decides it.
         compound: pages of large folios. locked, not_lru, pinned: pages of folios in that state.
         by_node: the pages that lie on each node.
         folios: the large folios, in the order of their first page here.
     """
 
-    def __init__(self, first: PteMap | None, folio_shared: bool, mm_id: bool) -> None:
+    def __init__(self, first: PteMap | None, old: int, folio_shared: bool, mm_id: bool) -> None:
         self.none_or_zero: int = FULL_MASK
         self.unmapped: int = 0
         self.shared: int = 0
+        self.referenced: int = 0
         self.writable: int = 0
         self.compound: int = 0
         self.locked: int = 0
@@ -47,6 +49,7 @@ class Ptes:
                 self.unmapped |= mask
             elif owner is not None:
                 self.by_node[int(owner.nid)] = self.by_node.get(int(owner.nid), 0) | mask
+                self.referenced |= mask & ~(owner.unreferenced & old)
                 self.writable |= mask & ~owner.not_exclusive
                 if isinstance(owner, Folio):
                     ours[owner] = ours.get(owner, 0) | mask
