@@ -10,11 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.observe.fake_kernel import write_words
 from thplab.agent import session
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.free_lists import hold_free_lists_still
+from thplab.agent.kernel_world import present_folios
 from thplab.agent.report import WorkDirectory
 from thplab.agent.tunables import Tunables, restore_from_journal
+from thplab.observe.page_census import PagesOfTask
 from thplab.releases.release import Release
 from thplab.scenario.errors import ScenarioError
 from thplab.scenario.host import Host, Task
@@ -129,6 +132,45 @@ def test_the_lists_of_the_cpus_are_short_until_the_agent_ends(tmp_path: Path) ->
     assert not (tmp_path / "watermark_boost_factor").exists()
     tunables.restore()
     assert (tmp_path / "percpu_pagelist_high_fraction").read_text(encoding="ascii") == "0"
+
+
+@pytest.mark.parametrize(
+    ("first", "count", "found"),
+    [
+        (0, 1024, [0, 512, 513]),
+        (256, 256, [256]),  # the range begins within the huge page
+        (7, 506, [7, 512]),
+        (514, 510, []),
+    ],
+)
+def test_each_folio_has_an_address_in_the_range(
+    first: int, count: int, found: list[int], tmp_path: Path
+) -> None:
+    """A huge page, and two base pages behind it."""
+    start, head = 512, 1024
+    present = 1 << 63
+    entries = {start + page: present | head + page for page in range(512)}
+    entries |= {start + 512: present | 7, start + 513: present | 9}
+    flags = {head + page: 1 << 22 | 1 << (16 if page else 15) for page in range(512)}
+    write_words(tmp_path / "77" / "pagemap", entries, start + 1024)
+    write_words(tmp_path / "kpageflags", flags, 4096)
+    with PagesOfTask(77, tmp_path) as pages:
+        places = present_folios(pages, (start + first) * PAGE, count * PAGE)
+    assert [place // PAGE - start for place in places] == found
+
+
+def test_a_cgroup_whose_children_are_gone_may_hold_a_task_again(tmp_path: Path) -> None:
+    """The kernel refuses one that still gives controllers to children (EBUSY), even if it has none."""
+    (tmp_path / "cgroup.controllers").write_text("memory\n", encoding="ascii")
+    for path in ("empty", "parent/child"):
+        (tmp_path / path).mkdir(parents=True)
+        top = tmp_path / path.split("/")[0]
+        (top / "cgroup.subtree_control").write_text("memory\n", encoding="ascii")
+    hierarchy = Hierarchy(tmp_path)
+    for path in ("/empty", "/parent"):
+        hierarchy.attach(path, 7)
+    assert (tmp_path / "empty/cgroup.subtree_control").read_text(encoding="ascii") == "-memory"
+    assert (tmp_path / "parent/cgroup.subtree_control").read_text(encoding="ascii") == "memory\n"
 
 
 def test_a_zoneinfo_that_cannot_be_read_is_a_note(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from tests.mm.small import HUGE, cgroup, event, halved, mmap, start, touched
+from thplab.mm.census import census
 from thplab.mm.collapse import CollapseControl
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.machine import Machine
@@ -32,6 +33,21 @@ def test_a_huge_page_that_crosses_memory_high_is_paid_for_on_the_way_back(
     assert limited.memory.watermark == 5 * HUGE
     assert limited.events == {"high": 1}
     assert task.mm.nr_pages_over_high == 0
+
+
+def test_a_new_huge_page_over_memory_high_is_underused_until_its_task_writes(
+    machine: Machine,
+) -> None:
+    """The task reclaims on its way back from the fault, and writes only then; each page faults again."""
+    task = start(machine)
+    machine.khugepaged.max_ptes_none = 0
+    vma = mmap(machine, task, 1, 0, "heap")
+    task.memcg.memory.high = HUGE - 1
+    assert machine.memory.touch(task, vma, 0, FULL_MASK, False)
+    assert event(machine, "thp_fault_alloc") == 1
+    assert event(machine, "thp_underused_split_page") == 1
+    found = census(vma, machine.nr_nodes)
+    assert (found.huge, found.base, found.zero) == ([0, 0], [HUGE, 0], 0)
 
 
 def test_a_task_far_over_memory_high_tries_again_sixteen_times(machine: Machine) -> None:

@@ -112,7 +112,16 @@ class Hierarchy:
         if directory == self.base and not self.is_root:
             directory = self.base / _TASKS_OF_THE_BASE
             self._make_one(directory)
+        elif directory != self.base and not any(child.is_dir() for child in directory.iterdir()):
+            # A cgroup that gives controllers to its children may hold no process, even when they are gone.
+            self._give_up_controllers(directory)
         (directory / "cgroup.procs").write_text(str(pid), encoding="ascii")
+
+    def _give_up_controllers(self, directory: Path) -> None:
+        control = directory / "cgroup.subtree_control"
+        given = control.read_text(encoding="ascii").split()
+        if given:
+            control.write_text(" ".join(f"-{name}" for name in given), encoding="ascii")
 
     def rmdir(self, path: str) -> None:
         """Remove a cgroup, which goes offline. Waits for tasks that are about to end.

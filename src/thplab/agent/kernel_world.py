@@ -22,7 +22,7 @@ from thplab.scenario.step import RangeStep, Step
 from thplab.scenario.tunables import Tunable, Value
 from thplab.scenario.worlds import NotOffered, TaskIsDead
 
-__all__ = ["KernelWorld"]
+__all__ = ["KernelWorld", "present_folios"]
 
 
 class KernelWorld:
@@ -150,7 +150,7 @@ class KernelWorld:
         found: list[int] = []
         with PagesOfTask(self.task(step.task).pid) as pages:
             for address, length in self.ranges(step):
-                found.extend(_folios(pages, address, length))
+                found.extend(present_folios(pages, address, length))
         return found
 
     def node_size(self, node: int) -> int:
@@ -167,12 +167,14 @@ class KernelWorld:
         self.observations.append(without_figures(seen, self._undone) if self._undone else seen)
 
 
-def _folios(pages: PagesOfTask, address: int, length: int) -> list[int]:
+def present_folios(pages: PagesOfTask, address: int, length: int) -> list[int]:
+    """An address in the range of each folio that has a page present there, in ascending order."""
     found: list[int] = []
     for start in range(address - address % HPAGE_PMD_SIZE, address + length, HPAGE_PMD_SIZE):
-        contents = pages.range_at(start)
+        first = max(start, address)  # it may lie within a huge page
+        end = min(start + HPAGE_PMD_SIZE, address + length)
+        contents = pages.range_at(first, (end - first) // PAGE_SIZE)
         indexes = [index for _head, index in contents.whole]
         indexes.extend(index for index, _pfn in contents.base)
-        places = (start + index * PAGE_SIZE for index in sorted(indexes))
-        found.extend(place for place in places if address <= place < address + length)
+        found.extend(first + index * PAGE_SIZE for index in sorted(indexes))
     return found

@@ -9,16 +9,19 @@ stays exact; another one has a range.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import msgspec
 
 from thplab.backends import model
-from thplab.comparison.verify import Verification, verify
+from thplab.comparison.verify import Verification, VerifiedFigure, refusals, verify
 from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
+from thplab.scenario.figures import FigurePath, all_figures
 from thplab.scenario.host_facts import HostFacts, NodeFacts
 from thplab.scenario.observation import Run
-from thplab.scenario.rules import PROCESS
+from thplab.scenario.rules import OF_FREE_MEMORY, PROCESS
 from thplab.scenario.schema import Scenario
 from thplab.scenario.step import Step
 from thplab.scenario.steps.fork import Fork
@@ -28,6 +31,7 @@ from thplab.scenario.steps.pressure import Pressure
 
 __all__ = ["Bounds", "free_memory_bounds", "most_charged", "verify_beside"]
 
+_AT_A_TIME = 32
 CHARGE_BATCH = 64
 """Base pages that a CPU charges a cgroup in advance (MEMCG_CHARGE_BATCH)."""
 
@@ -77,36 +81,140 @@ def _page_tables(scenario: Scenario) -> int:
 def verify_beside(scenario: Scenario, kernel_run: Run) -> Verification:
     """Compare a kernel with the model that has its release and its nodes."""
     beside = model.run(scenario, release=kernel_run.release, facts=kernel_run.host)
-    first = verify(scenario, beside, kernel_run)
-    if kernel_run.host is None or not first.differences:
-        return first
-    runs = [
-        model.run(scenario, release=kernel_run.release, facts=facts)
-        for facts in _at_the_bounds(scenario, kernel_run.host)
-    ]
-    # A run in which another task was killed has other observations; the rows are those that all have.
-    return verify(scenario, beside, kernel_run, runs)
+    exact = verify(scenario, beside, kernel_run)
+    if kernel_run.host is None or not (exact.differences or exact.refusals):
+        return exact
+    ranges = _Ranges(scenario, kernel_run, beside)
+    for facts in _corners(scenario, kernel_run.host):
+        ranges.add(facts)
+    found = ranges.judge(exact)
+    if not ranges.matter:
+        return found
+    # A huge page fits or not by what is left when the others have been taken, so values between count too.
+    between = _between(scenario, kernel_run.host)
+    while (found.differences or found.refusals) and (some := list(islice(between, _AT_A_TIME))):
+        for facts in some:
+            ranges.add(facts)
+        found = ranges.judge(exact)
+    return found
 
 
-def _at_the_bounds(scenario: Scenario, facts: HostFacts) -> list[HostFacts]:
-    """All nodes with less, all with more, and each alone with less or more. Where a node has less, the processes
-    of each cgroup are charged for the most, elsewhere for nothing, because what a task has goes when it ends.
+class _Ranges:
+    """What the model shows with one amount of free memory and another.
+
+    Args:
+        scenario: what it runs.
+        kernel_run: whose release it stands for.
+        first: the first of the runs.
+
+    Attributes:
+        matter: some run shows something else than the first, beside the free memory itself.
+    """
+
+    def __init__(self, scenario: Scenario, kernel_run: Run, first: Run) -> None:
+        self._scenario = scenario
+        self._kernel_run = kernel_run
+        self._lowest = _figures(first)
+        self._highest = dict(self._lowest)
+        self._refusals = set(refusals(first, kernel_run))
+        self.matter = False
+
+    def add(self, facts: HostFacts) -> None:
+        """Run the model with these nodes too."""
+        run = model.run(self._scenario, release=self._kernel_run.release, facts=facts)
+        self._refusals &= refusals(run, self._kernel_run).keys()
+        seen = _figures(run)
+        self.matter = self.matter or seen.keys() != self._lowest.keys()
+        # A figure that one run has and another has not, because a task was killed in one, has no range.
+        for where in self._lowest.keys() - seen.keys():
+            del self._lowest[where]
+        for where, lowest in self._lowest.items():
+            value = seen[where]
+            if not lowest <= value <= self._highest[where]:
+                self._lowest[where] = min(lowest, value)
+                self._highest[where] = max(self._highest[where], value)
+                self.matter = True
+
+    def judge(self, exact: Verification) -> Verification:
+        """The same Verification, with the figures that differ held against their ranges."""
+        kept = {self._scenario.where(step) for step in self._refusals}
+        return msgspec.structs.replace(
+            exact,
+            figures=tuple(
+                msgspec.structs.replace(one, judgement="within", why=OF_FREE_MEMORY)
+                if one.judgement == "different" and self._within(one)
+                else one
+                for one in exact.figures
+            ),
+            refusals=tuple(one for one in exact.refusals if one.partition(":")[0] in kept),
+        )
+
+    def _within(self, one: VerifiedFigure) -> bool:
+        lowest = self._lowest.get((one.moment, one.figure))
+        if lowest is None or one.kernel is None:
+            return False
+        highest = self._highest[one.moment, one.figure]
+        return lowest < highest and (
+            lowest - one.tolerance <= one.kernel <= highest + one.tolerance
+        )
+
+
+def _figures(run: Run) -> dict[tuple[str, FigurePath], int]:
+    """What a run shows, apart from free memory, which the facts themselves say."""
+    return {
+        (seen.label, path): value
+        for seen in run.observations
+        for path, value in all_figures(seen)
+        if value is not None and (path.section, path.name) != ("nodes", "free")
+    }
+
+
+def _corners(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:
+    """All nodes with less, all with more, and each alone with less or more."""
+    bounds = [free_memory_bounds(scenario, node) for node in facts.nodes]
+    every = range(len(bounds))
+    for chosen in [every, *([nid] for nid in every if len(bounds) > 1)]:
+        for least in (True, False):
+            changes = [
+                (-bound.less if least else bound.more) if nid in chosen else 0
+                for nid, bound in enumerate(bounds)
+            ]
+            yield _changed(scenario, facts, changes, changes, least=least)
+
+
+def _between(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:
+    """All nodes with every amount within the bounds, in steps of a quarter of a huge page; with as much as
+    there was between the low and the min watermark, and with less.
     """
     bounds = [free_memory_bounds(scenario, node) for node in facts.nodes]
+    none = [0] * len(bounds)
+    less, more = [-bound.less for bound in bounds], [bound.more for bound in bounds]
+    step = int(HPAGE_PMD_NR) // 4
+    for change in range(min(less), max(more), step):
+        changes = [
+            min(max(change, lowest), highest) for lowest, highest in zip(less, more, strict=True)
+        ]
+        for above_min in (none, less):
+            yield _changed(scenario, facts, changes, above_min, least=change < 0)
+
+
+def _changed(
+    scenario: Scenario,
+    facts: HostFacts,
+    free: Sequence[int],
+    above_min: Sequence[int],
+    *,
+    least: bool,
+) -> HostFacts:
+    """The facts with other figures of the nodes. With the least free memory the processes of each cgroup are
+    charged for the most, otherwise for nothing, because what a task has goes when it ends.
+    """
     most = {path: most_charged(scenario, path, pages) for path, pages in facts.charged.items()}
-    changes = [[-bound.less for bound in bounds], [bound.more for bound in bounds]]
-    if len(bounds) > 1:
-        for nid, bound in enumerate(bounds):
-            for alone in (-bound.less, bound.more):
-                changes.append([alone if other == nid else 0 for other in range(len(bounds))])
-    return [
-        msgspec.structs.replace(
-            facts,
-            nodes=tuple(
-                node.with_more_free(pages, pages)
-                for node, pages in zip(facts.nodes, change, strict=True)
-            ),
-            charged=most if min(change) < 0 else {},
-        )
-        for change in changes
-    ]
+    return msgspec.structs.replace(
+        facts,
+        nodes=tuple(
+            node.with_more_free(*change)
+            for node, *change in zip(facts.nodes, free, above_min, strict=True)
+        ),
+        charged=most if least else {},
+    )

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +17,6 @@ from thplab.releases.release import Release
 from thplab.scenario.figures import FigurePath
 from thplab.scenario.host_facts import HostFacts
 from thplab.scenario.observation import Run
-from thplab.scenario.rules import OF_FREE_MEMORY, Rule
 from thplab.scenario.schema import Scenario
 
 __all__ = [
@@ -25,6 +24,7 @@ __all__ = [
     "VerifiedFigure",
     "not_compared",
     "not_verified",
+    "refusals",
     "unknown_design",
     "verify",
 ]
@@ -37,6 +37,7 @@ class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
 
     why: the reason for the rule, or why one of the two did not see the figure.
     known: it differs, and why says the known cause.
+    tolerance: that of its rule, in its own unit.
     """
 
     moment: str
@@ -46,6 +47,7 @@ class VerifiedFigure(msgspec.Struct, kw_only=True, frozen=True):
     judgement: Judgement
     why: str
     known: bool = False
+    tolerance: int = 0
 
     def __str__(self) -> str:
         values = ("-" if value is None else value for value in (self.model, self.kernel))
@@ -113,23 +115,19 @@ class Verification(msgspec.Struct, kw_only=True, frozen=True):
         return bool(self.differences or self.refusals or self.warnings or self.failed_claims)
 
 
-def verify(
-    scenario: Scenario, model_run: Run, kernel_run: Run, bounds: Sequence[Run] = ()
-) -> Verification:
+def verify(scenario: Scenario, model_run: Run, kernel_run: Run) -> Verification:
     """Compare the model's Run of a scenario with the kernel's.
 
     Args:
         scenario: what both ran.
         model_run: as the kernel's release, on the kernel's design.
         kernel_run: from a virtual machine or a host.
-        bounds: the model with as little and as much free memory as the kernel may have had
-            (:mod:`thplab.comparison.bounds`). Figures in which they differ have a range.
     """
-    comparison = compare(scenario, [model_run, kernel_run, *bounds])
+    comparison = compare(scenario, [model_run, kernel_run])
     claims = [
         f"{column.title}: at {result.claim.at}, {result.claim.value} is {result.actual}, "
         f"the claim is {result.expected}"
-        for column in comparison.columns[: _KERNEL + 1]
+        for column in comparison.columns
         for result in column.claims
         if result.verdict == "failed"
     ]
@@ -148,16 +146,11 @@ def verify(
         notes=tuple(kernel_run.notes),
         linux=kernel_run.kernel,
         host=kernel_run.host,
-        refusals=tuple(_refusals(scenario, model_run, kernel_run)),
+        refusals=tuple(
+            f"{scenario.where(step)}: {texts}"
+            for step, texts in refusals(model_run, kernel_run).items()
+        ),
     )
-
-
-def _within_bounds(rule: Rule, kernel: int | None, modelled: Sequence[int | None]) -> bool:
-    """Whether the kernel's value lies in the range of the model's, give or take the rule's tolerance."""
-    seen = [value for value in modelled if value is not None]
-    if kernel is None or len(seen) < len(modelled) or min(seen) == max(seen):
-        return False
-    return min(seen) - rule.tolerance <= kernel <= max(seen) + rule.tolerance
 
 
 def unknown_design(kernel_run: Run) -> str:
@@ -168,15 +161,18 @@ def unknown_design(kernel_run: Run) -> str:
     return f"the design of its deferred split queue is unknown, so there is no model of it ({how})"
 
 
-def _refusals(scenario: Scenario, model_run: Run, kernel_run: Run) -> Iterator[str]:
+def refusals(model_run: Run, kernel_run: Run) -> dict[int, str]:
+    """The steps that one of the two refuses, and the other does not or for another reason, with both reasons."""
     model, kernel = (
         {one.step: one.text for one in run.outcomes if one.text.startswith("refused")}
         for run in (model_run, kernel_run)
     )
+    found = {}
     for step in sorted(model.keys() | kernel.keys()):
         texts = [refused.get(step, "not refused") for refused in (model, kernel)]
         if texts[0] != texts[1]:
-            yield f"{scenario.where(step)}: model {texts[0]}, kernel {texts[1]}"
+            found[step] = f"model {texts[0]}, kernel {texts[1]}"
+    return found
 
 
 def not_verified(scenario: Scenario, kernel: str, problem: str) -> Verification:
@@ -204,18 +200,16 @@ def _complaints(warnings: Sequence[str], whose: str) -> list[str]:
 
 
 def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigure:
-    model, kernel, *bounds = row.values
+    model, kernel = row.values
     judgement = judge(row.rule, model, kernel)
     why, known = row.rule.why, None
     if judgement == "unseen":
         whose = [
             f"{name}: {reason}"
-            for name, reason in zip(("model", "kernel"), row.reasons, strict=False)
+            for name, reason in zip(("model", "kernel"), row.reasons, strict=True)
             if reason
         ]
         why = "; ".join(whose)
-    elif judgement == "different" and _within_bounds(row.rule, kernel, [model, *bounds]):
-        judgement, why = "within", OF_FREE_MEMORY
     elif judgement == "different":
         known = known_difference(scenario, run.release, row.path)
         if known is not None:
@@ -228,4 +222,5 @@ def _figure(label: str, row: Row, scenario: Scenario, run: Run) -> VerifiedFigur
         judgement=judgement,
         why=why,
         known=known is not None,
+        tolerance=row.rule.tolerance,
     )

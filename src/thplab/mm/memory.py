@@ -86,6 +86,11 @@ class Memory:
                 folio = huge.do_huge_pmd_anonymous_page(task, vma, slot)
                 if folio is not None:
                     mlock_vma_folio(vma, folio)
+                    if stored and task.mm.nr_pages_over_high:
+                        # The task writes only after its return, on which it may lose the page, all zero as yet.
+                        self._return_to_user(task)
+                        if vma.slots[slot] is not folio:
+                            return self._touch_ptes(task, vma, slot, mask, zeros, stored)
                     if not zeros:
                         folio.zeros = self._without(folio.zeros, mask)
                     return True

@@ -34,7 +34,7 @@ _KPF_ZERO_PAGE = 1 << 24
 
 
 class RangePages:
-    """One huge-page-sized, aligned range: what each of its base pages is.
+    """A huge page's aligned range, or a part of it: what each of its base pages is.
 
     Attributes:
         whole: (page frame of the head, index of the first page that maps it) of each whole huge page.
@@ -93,8 +93,8 @@ class PagesOfTask:
         """The pages of one range.
 
         Args:
-            address: bytes, aligned to a huge page.
-            pages: how many of its base pages to read.
+            address: of its first base page.
+            pages: how many base pages to read, none beyond the huge page's range.
         """
         found = RangePages()
         data = os.pread(self._pagemap, pages * _WORD, address // PAGE_SIZE * _WORD)
