@@ -76,6 +76,31 @@ def test_one_that_waits_to_be_split_is_split_and_its_pages_move(design: str) -> 
     assert check(machine) == []
 
 
+def test_of_a_slot_the_pages_beside_the_split_folio_move_only_if_they_are_meant(
+    machine: Machine, task: Task
+) -> None:
+    """The task has written to 256 pages that it had discarded before; half of these are in the range."""
+    vma = halved(machine, task, 1)
+    machine.memory.touch(task, vma, 0, UPPER, False)
+    beyond = FULL_MASK & ~((1 << 384) - 1)
+    assert machine.migration.move_slot(vma, 0, LOWER | beyond, 1)
+    assert census(vma, 2).base == [128, 384]
+    assert check(machine) == []
+
+
+def test_the_first_page_of_a_split_folio_moves_last(machine: Machine, task: Task) -> None:
+    """try_split_folio() puts it behind the others, and the node has room for 300."""
+    vma = touched(machine, task, 1)
+    node = machine.pages.nodes[1]
+    taken = node.take(0, node.free - node.wmark_min - 300, 0)
+    node.fragmented = node.free
+    assert machine.migration.move_slot(vma, 0, FULL_MASK, 1)
+    found = census(vma, 2)
+    assert (found.base, found.split) == ([212, 300], [1, 0])
+    node.give(taken)
+    assert check(machine) == []
+
+
 def test_what_is_there_already_or_not_meant_stays(machine: Machine, task: Task) -> None:
     vma = touched(machine, task, 2)
     before = [folio_at(vma, slot) for slot in range(2)]

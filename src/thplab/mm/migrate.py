@@ -103,7 +103,8 @@ class Migration:
         return False
 
     def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
-        """try_split_folio(): a folio is split, and as many of its pages as the node has room for move one by one.
+        """try_split_folio(): a folio is split, and as many of its pages as the node has room for move one by one,
+        the first page last. Other pages of the slot stay.
 
         It counts as a failure, of which the caller of migrate_pages() is told. The caller's reference is dropped if it
         was split; False if it was not.
@@ -111,6 +112,14 @@ class Migration:
         machine = self.machine
         if not folio.trylock():
             return False
+        others: list[BasePages] = []
+        here = vma.slots[slot]
+        entry: PteMap | None = here if isinstance(here, PteMap) else None
+        while entry is not None:
+            owner = entry.owner
+            if isinstance(owner, BasePages):
+                others.append(owner)
+            entry = entry.next
         split = machine.huge_memory.split_folio(folio)
         folio.unlock()
         if not split:
@@ -118,19 +127,21 @@ class Migration:
         machine.lru.folio_put(folio)
         machine.vmstat.count(THP_MIGRATION_FAIL)
         machine.vmstat.count(THP_MIGRATION_SPLIT)
-        pieces: list[tuple[PteMap, BasePages]] = []
+        tails: list[tuple[BasePages, int]] = []
+        heads: list[tuple[BasePages, int]] = []
         lock = vma.mm.page_table_lock
         lock.lock()
         here = vma.slots[slot]
-        entry: PteMap | None = here if isinstance(here, PteMap) else None
+        entry = here if isinstance(here, PteMap) else None
         while entry is not None:
             owner = entry.owner
-            if isinstance(owner, BasePages) and owner.nid != nid:
-                pieces.append((entry, owner))
+            if isinstance(owner, BasePages) and owner.nid != nid and owner not in others:
+                tails.append((owner, entry.mask & ~1))
+                heads.append((owner, entry.mask & 1))
             entry = entry.next
         lock.unlock()
-        for piece, owner in pieces:
-            if not self._move_base(vma, slot, owner, piece.mask, nid):
+        for owner, mask in tails + heads:
+            if not self._move_base(vma, slot, owner, mask, nid):
                 break
         return True
 

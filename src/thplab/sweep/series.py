@@ -170,7 +170,8 @@ SERIES = {
             about="full nodes, two or three of them: fallbacks, move_pages, MADV_COLLAPSE",
             hosts=((_SMALL,) * 2, (_SMALL,) * 3),
             cgroups=("/a", "/b", "/c", "/c/d", "/full", "/idle"),
-            settings={"enabled": ("always",)},
+            # With fewer the filler would be underused, and reclaim would take of it as long as it runs.
+            settings={"enabled": ("always",), "khugepaged/max_ptes_none": (511,)},
             length=(4, 12),
             begin=_fill_a_node,
             middle=_empty_a_node,
