@@ -22,6 +22,7 @@ from thplab.mm.list_lru import ListLru
 from thplab.mm.machine import Machine
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mm_types import Folio
+from thplab.mm.rmap import MigrationEntry, Rmap
 
 __all__ = ["Round"]
 
@@ -31,6 +32,16 @@ PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 def resident() -> int:
     """Bytes of this process that are in memory."""
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE_BYTES
+
+
+class UnmapOnly(Rmap):
+    """The folios here are in no page table: reference.c has none. What is left of unmap_folio() is the reference."""
+
+    def try_to_migrate(self, folio: Folio, split_pmd: bool) -> list[MigrationEntry]:
+        """try_to_migrate(): the one page that counts as mapped."""
+        folio.mapped = 0
+        folio.put_testzero()
+        return []
 
 
 class Round:
@@ -48,6 +59,7 @@ class Round:
         # Twice the memory that is needed, so that no watermark is in the way.
         size = int(2 * HPAGE_PMD_NR * PAGE_SIZE * (folios // nodes + 64))
         self.machine: Machine = Machine([size] * int(nodes), design=ListLruQueue)
+        self.machine.rmap = UnmapOnly(self.machine)
         queue = self.machine.deferred_split
         assert isinstance(queue, ListLruQueue)
         self.queue: ListLruQueue = queue
@@ -153,7 +165,7 @@ class Round:
         while folio is not None:
             assert isinstance(folio, Folio)
             list_del_init(folio)
-            folio.put_testzero()  # its mapping's reference: unmapped meanwhile
+            folio.mapped = 1  # as if by one entry, whose reference the folio has had from the start
             if huge_memory.split_queued(folio):
                 self.split += 1
             folio.put_testzero()

@@ -205,7 +205,9 @@ class Folio(Mapped):
 
     def mapcount(self) -> i64:
         """folio_mapcount() (include/linux/mm.h): the PMDs and the page table entries that map it or a page of it."""
-        count: i64 = self.entire_mapcount + self.mapped.bit_count()
+        count: i64 = self.entire_mapcount
+        if self.mapped:
+            count += self.mapped.bit_count()
         forked = self.forked
         if forked is not None and forked.layers is not None:
             for layer in forked.layers:

@@ -61,8 +61,9 @@ class ObjCgroups:
         """get_obj_cgroup_from_memcg(): for memory of a node, with a reference; of the nearest ancestor whose objcg of
         that node has not moved. The caller keeps the cgroup from being freed.
         """
-        rcu = self.machine.rcu
-        rcu.read_lock()
+        # Each charge comes here, and only the explorer sees the read section.
+        if H.on:
+            self.machine.rcu.read_lock()
         while True:
             pernode = memcg.nodeinfo[nid]
             if H.on:
@@ -77,7 +78,8 @@ class ObjCgroups:
             parent = memcg.parent
             assert parent is not None, "the root never goes offline"
             memcg = parent
-        rcu.read_unlock()
+        if H.on:
+            self.machine.rcu.read_unlock()
         return objcg
 
     def get_for_migration(self, objcg: ObjCgroup, nid: i64) -> ObjCgroup:
