@@ -37,7 +37,11 @@ def resident() -> int:
 class UnmapOnly(Rmap):
     """The folios here are in no page table: reference.c has none. What is left of unmap_folio() is the reference."""
 
-    def try_to_migrate(self, folio: Folio, split_pmd: bool) -> list[MigrationEntry]:
+    def try_to_migrate(
+        self,
+        folio: Folio,
+        split_pmd: bool,  # noqa: ARG002 -- the name that it overrides
+    ) -> list[MigrationEntry]:
         """try_to_migrate(): the one page that counts as mapped."""
         folio.mapped = 0
         folio.put_testzero()
