@@ -79,8 +79,8 @@ def summary_text(verifications: Iterable[Verification]) -> str:
             if one.not_compared:
                 reasons.setdefault(one.not_compared, []).append(one.scenario)
         for reason, names in reasons.items():
-            which = "nothing" if len(names) == len(held) else f"not {', '.join(names)}"
-            lines.append(f"{kernel}: {which} was compared: {reason}")
+            which = "all" if len(names) == len(held) else ", ".join(names)
+            lines.append(f"{kernel}: not compared ({which}): {reason}")
     return "\n".join(lines) + "\n"
 
 
