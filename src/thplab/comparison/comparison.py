@@ -30,9 +30,10 @@ __all__ = ["Column", "Comparison", "Moment", "compare"]
 class Column(msgspec.Struct, kw_only=True, frozen=True):
     """One Run: its heading, outcomes and complaints, and the result of each claim.
 
-    sees_all: it should have every figure, because it is a Run of the model as a release that lacks no
-        step and no counter of the scenario.
-    host: what its nodes had when the scenario began; None: those of the scenario.
+    Attributes:
+        sees_all: it should have every figure, because it is a Run of the model as a release that lacks no
+            step and no counter of the scenario.
+        host: what its nodes had when the scenario began; None: those of the scenario.
     """
 
     title: str

@@ -315,7 +315,7 @@ class ListLru(ListLruLocking):
         """folio_memcg_list_lru_alloc(): the same from a folio; pins its cgroup while allocating.
 
         Between the two looks at the folio's cgroup it may have gone offline. Then the second look finds an ancestor,
-        and nobody looks again whether that one has its sublists: finding D1 of :mod:`thplab.explorer.findings`.
+        and nobody looks again whether that one has its sublists: the finding no-parent-of-root of docs/findings.md.
         """
         if not self.memcg_aware:
             return True

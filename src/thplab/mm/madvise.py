@@ -137,7 +137,7 @@ class Madvise:
         """madvise_walk_vmas(): MADV_COLLAPSE of the base pages `first` to `end` - 1, VMA by VMA, up to the first error.
 
         Returns:
-            The name of the error: EINVAL, ENOMEM, EBUSY or EAGAIN; "": there is none.
+            The name of the error, one of EINVAL, ENOMEM, EBUSY and EAGAIN, or "" if there is none.
         """
         unmapped = ""
         at = piece_at(vma, first)

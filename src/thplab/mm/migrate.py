@@ -49,7 +49,7 @@ class Migration:
         What another task maps too stays where it is (-EACCES).
 
         Returns:
-            False: -ENOMEM, the node has no room, and the system call ends.
+            Whether the system call goes on; it ends with -ENOMEM where the node has no room.
         """
         # References are taken before the lock goes, as follow_page() does it.
         base: list[tuple[PteMap, BasePages]] = []
