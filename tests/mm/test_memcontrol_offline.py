@@ -214,7 +214,8 @@ def test_the_last_charge_of_a_removed_cgroup_forgets_its_objcg(nid: int) -> None
 
 
 @pytest.mark.parametrize(("stops", "split"), [(True, 0), (False, 2)])
-def test_memory_reclaim_gives_up_for_a_dying_cgroup(stops: bool, split: int) -> None:
+@pytest.mark.parametrize("file", ["memory.reclaim", "memory.high", "memory.max"])
+def test_a_writer_gives_up_for_a_dying_cgroup(file: str, stops: bool, split: int) -> None:
     """Since 7.3: rmdir waits for it."""
     machine = small_machine()
     machine.vmscan.stops_for_dying = stops
@@ -223,7 +224,12 @@ def test_memory_reclaim_gives_up_for_a_dying_cgroup(stops: bool, split: int) -> 
     halved(machine, task, 2)
     machine.move_task(task, machine.memcg.root)
     machine.memcg.kill(job)
-    assert not machine.vmscan.memory_reclaim(job, HUGE)
+    if file == "memory.reclaim":
+        assert not machine.vmscan.memory_reclaim(job, HUGE)
+    elif file == "memory.high":
+        machine.charges.memory_high_write(job, 0)
+    else:
+        machine.charges.memory_max_write(job, 0)
     assert event(machine, "thp_split_page") == split
 
 

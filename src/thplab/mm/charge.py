@@ -177,7 +177,7 @@ class Charges:
         counter = memcg.memory
         counter.high = high
         retries = MAX_RECLAIM_RETRIES
-        while counter.usage > high:
+        while counter.usage > high and not self.machine.vmscan.stops_for(memcg):
             excess = counter.usage - high
             if not self.machine.vmscan.try_to_free_mem_cgroup_pages(memcg, excess):
                 if retries == 0:
@@ -191,7 +191,7 @@ class Charges:
         counter = memcg.memory
         counter.max = limit
         retries = MAX_RECLAIM_RETRIES
-        while counter.usage > limit:
+        while counter.usage > limit and not self.machine.vmscan.stops_for(memcg):
             if retries > 0:
                 excess = counter.usage - limit
                 if not self.machine.vmscan.try_to_free_mem_cgroup_pages(memcg, excess):

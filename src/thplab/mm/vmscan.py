@@ -74,7 +74,8 @@ class Vmscan:
         hopeless_until_balanced: progress revives a kswapd that had given up only if the node is balanced;
             before, any progress did.
         min_unmapped_ratio, min_slab_ratio: vm.min_unmapped_ratio and vm.min_slab_ratio, percent of a node.
-        stops_for_dying: memory.reclaim gives up (-EAGAIN) once its cgroup is being removed (7.3).
+        stops_for_dying: a writer of memory.reclaim, memory.high or memory.max reclaims no more once its cgroup is
+            being removed (7.3).
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -261,6 +262,10 @@ class Vmscan:
 
     # On request
 
+    def stops_for(self, memcg: MemCgroup) -> bool:
+        """Whether a writer gives up because of rmdir(2), which waits for it and holds cgroup_mutex meanwhile."""
+        return self.stops_for_dying and memcg.css_is_dying()
+
     def memory_reclaim(self, memcg: MemCgroup, nr_pages: i64) -> bool:
         """A write to memory.reclaim: False is -EAGAIN, not all was reclaimed."""
         return self._user_proactive_reclaim(memcg, 0, nr_pages)
@@ -276,8 +281,7 @@ class Vmscan:
         reclaimed: i64 = 0
         retries = MAX_RECLAIM_RETRIES
         while reclaimed < nr_pages:
-            if memcg is not None and self.stops_for_dying and memcg.css_is_dying():
-                # rmdir(2) waits for the writer, and holds cgroup_mutex meanwhile.
+            if memcg is not None and self.stops_for(memcg):
                 return False
             batch = (nr_pages - reclaimed) // 4
             if memcg is not None:

@@ -302,8 +302,10 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         Difference(
             since="7.3",
             model="vmscan.stops_for_dying",
-            about="a write to memory.reclaim ends with EAGAIN once its cgroup is being removed",
-            source="user_proactive_reclaim() in the sources of 7.2, without it, and 7.3",
+            about="a write to memory.reclaim ends with EAGAIN once its cgroup is being removed, and one to memory.high or "
+            "memory.max reclaims no more",
+            source="user_proactive_reclaim(), memory_high_write() and memory_max_write() in the sources of 7.2, without it, "
+            "and 7.3",
         ),
     ] = True
 
