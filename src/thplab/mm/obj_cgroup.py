@@ -120,7 +120,7 @@ class ObjCgroups:
     def _reparent_node(
         self, source: MemCgroupPerNode, parent: MemCgroup, target: MemCgroupPerNode
     ) -> None:
-        """__memcg_reparent_objcgs(), lru_reparent_memcg() (mm/folio.c): of one node."""
+        """__memcg_reparent_objcgs(): of one node; lru_reparent_memcg() of mm/folio.c is a part of it."""
         self.lock.lock_irq()
         if H.on:
             H.watcher.point(WRITE, source)
