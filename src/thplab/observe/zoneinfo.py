@@ -70,7 +70,7 @@ class _Zone:
 
     Attributes:
         figures: by the file's words. pagesets: the limit of each CPU's own list.
-        protection: lowmem_reserve by the zones of the node. of_node: the counters of its node, if it is the first.
+        protection: lowmem_reserve by the zones of the node. of_node: the counters of its node, if it is the first with memory.
     """
 
     def __init__(self, node: int, name: str) -> None:
@@ -97,7 +97,8 @@ def read_host_facts(nodes: int, proc: Path = Path("/proc"), sys: Path = Path("/s
         used = tuple(_facts(zone, mine) for zone in mine if zone.figures.get("managed"))
         if not used:
             raise ValueError(f"/proc/zoneinfo has no zone with memory on node {nid}")
-        counters = mine[0].of_node
+        # They stand with the first zone that has memory, and zones without any may come before it.
+        counters = next((zone.of_node for zone in mine if zone.of_node), {})
         facts.append(
             NodeFacts(
                 zones=used,
