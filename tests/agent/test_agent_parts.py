@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.observe.fake_kernel import write_words
-from thplab.agent import session
+from thplab.agent import free_lists, session
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.free_lists import hold_free_lists_still
 from thplab.agent.kernel_world import present_folios
@@ -121,6 +121,18 @@ def test_scenarios_pass_through_the_work_directory_unchanged(tmp_path: Path) -> 
     assert work.read(work.scenarios, list[Scenario]) == [scenario]
     assert work.read(work.facts, dict) is None
     assert [path.name for path in tmp_path.iterdir()] == ["scenarios.json"]
+
+
+def test_the_lists_of_the_cpus_are_short_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each fold takes an eighth off a limit that has grown to 5,000 pages; the least is 60."""
+    limits = [5000.0]
+    monkeypatch.setattr(
+        free_lists, "fold_per_cpu_counters", lambda _proc: limits.append(limits[-1] * 7 / 8)
+    )
+    hold_free_lists_still(Tunables(), tmp_path / "sys" / "vm")
+    assert limits[-1] < 60
 
 
 def test_the_lists_of_the_cpus_are_short_until_the_agent_ends(tmp_path: Path) -> None:

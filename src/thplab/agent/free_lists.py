@@ -12,11 +12,16 @@ import contextlib
 from pathlib import Path
 
 from thplab.agent.tunables import Tunables
+from thplab.observe.vmstat import fold_per_cpu_counters
 
 __all__ = ["drop_caches", "hold_free_lists_still"]
 
 _FRACTION = 1 << 20
 """Of a zone's pages, what the lists of the CPUs may have: so little that the kernel's least counts, 4 batches."""
+
+_REFRESHES = 64
+"""Each time that a CPU folds its counters, its limit falls by an eighth, and it gives back what is above it
+(decay_pcp_high()). So many times make any limit the least; a CPU that is idle would take a minute."""
 
 
 def hold_free_lists_still(tunables: Tunables, vm: Path = Path("/proc/sys/vm")) -> None:
@@ -27,6 +32,8 @@ def hold_free_lists_still(tunables: Tunables, vm: Path = Path("/proc/sys/vm")) -
     ):
         with contextlib.suppress(OSError):
             tunables.set(vm / file, value)
+    for _ in range(_REFRESHES):
+        fold_per_cpu_counters(vm.parent.parent)
 
 
 def drop_caches(vm: Path = Path("/proc/sys/vm")) -> None:
