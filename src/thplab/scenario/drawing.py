@@ -42,6 +42,7 @@ class Draw:
 
     Attributes:
         apart: tasks that only the series itself lets act.
+        bound: nodes that are the only one of a task's policy "bind".
         full: nodes that the series has filled; a policy does not bind to them, because a task that then
             finds no memory is killed, or not, by what the kernel itself can free.
     """
@@ -54,6 +55,7 @@ class Draw:
         self.never_used = never_used
         self.series = series
         self.apart: set[str] = set()
+        self.bound: set[int] = set()
         self.full: set[int] = set()
         self._born = 0
 

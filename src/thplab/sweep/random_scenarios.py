@@ -48,6 +48,8 @@ def random_scenario(seed: int, number: int, series: Series = SERIES["steps"]) ->
     tasks = {name: _task(draw, series, place) for place, name in enumerate(names)}
     for name, task in tasks.items():
         draw.declared.add_task(name, task)
+        if task.policy is not None and task.policy.mode == "bind" and len(task.policy.nodes) == 1:
+            draw.bound.update(task.policy.nodes)
     begin = series.begin(draw)
     tasks |= {name: Task(cgroup=draw.declared.tasks[name].cgroup) for name in draw.apart}
     kind = "" if series.name == "steps" else f"{series.name}-"

@@ -79,10 +79,15 @@ class Series(NamedTuple):
 def _fill_a_node(draw: Draw) -> Steps:
     """Fill a node with huge pages down to its min watermark. No huge page fits any more, and base pages, which
     look at the low watermark first, go to the next node.
+
+    A node to which a task is bound stays as it is: all that the process needs comes from there too, so that the kernel
+    would reclaim the filler's queue, or kill it.
     """
     if draw.chance(0.15):
         return []
     node = draw.node()
+    if node in draw.bound:
+        return []
     draw.apart.add(_FILLER)
     draw.full.add(node)
     draw.declared.add_task(_FILLER, Task(cgroup="/full"))
