@@ -248,3 +248,19 @@ def test_a_policy_needs_nodes() -> None:
     for mode in ("bind", "preferred", "preferred_many", "interleave", "weighted_interleave"):
         with pytest.raises(ValueError, match=f"policy {mode} needs nodes"):
             Mempolicy(mode, [])
+
+
+@pytest.mark.parametrize(
+    ("mode", "runs"), [("bind", 1), ("preferred_many", 1), ("preferred", 0), ("interleave", 0)]
+)
+def test_what_a_process_needs_wakes_kswapd_of_the_nodes_of_its_policy(mode: str, runs: int) -> None:
+    """Unless the policy lets it go on to another node first."""
+    machine = small_machine()
+    task = start(machine)
+    task.policy = Mempolicy(mode, [1])
+    node = machine.pages.nodes[1]
+    node.take(0, node.free - node.wmark_low, 0)
+    before = [int(one.free) for one in machine.pages.nodes]
+    machine.mempolicy.alloc_own(task)
+    assert event(machine, "pageoutrun") == runs
+    assert [int(one.free) for one in machine.pages.nodes] == before

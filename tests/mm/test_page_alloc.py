@@ -106,6 +106,31 @@ def test_scattered_pages_are_no_part_of_a_huge_page() -> None:
     assert node.fragmented == 0
 
 
+def test_a_cpu_takes_two_huge_pages_and_keeps_one() -> None:
+    """The watermark is looked at for one; what the CPU keeps is not free, and alone it is no help."""
+    node = Node(0, 8 * MIB)
+    node.pcp_batch = 2
+    assert node.take(9, 1, 600) == 1
+    assert (node.free, node.pcp_huge) == (1024, 1)
+    assert node.take(9, 1, 600) == 0
+    assert node.take(9, 1, 500) == 1
+    assert (node.free, node.pcp_huge) == (1024, 0)
+    assert node.take(9, 1, 500) == 1
+    assert (node.free, node.pcp_huge) == (0, 1)
+    assert node.take(0, 1, 0) == 0
+    node.drain_pages()
+    assert (node.free, node.pcp_huge) == (512, 0)
+
+
+def test_a_cpu_keeps_no_more_than_there_is() -> None:
+    node = Node(0, 4 * MIB)
+    node.pcp_batch = 2
+    assert node.take(0, 100, 0) == 100
+    node.fragmented = 412
+    assert node.take(9, 1, 0) == 1
+    assert (node.free, node.pcp_huge) == (412, 0)
+
+
 def test_more_cannot_be_freed_than_there_is() -> None:
     node = Node(0, 4 * MIB)
     with pytest.raises(AssertionError, match="more memory was freed"):
@@ -206,6 +231,19 @@ def test_a_huge_page_is_tried_again_after_reclaim_and_never_kills(missing: int, 
     assert machine.pages.alloc_huge(9, 0, [0], GFP_DIRECT_RECLAIM) == found
     assert event(machine, "thp_split_page") == 4
     assert machine.oom.killed == []
+
+
+@pytest.mark.parametrize(("progress", "found"), [(0, -1), (32, 0)])
+def test_after_reclaim_that_helped_the_cpus_give_back_what_they_keep(
+    progress: int, found: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = small_machine("list_lru")
+    node = machine.pages.nodes[0]
+    node.pcp_batch = 2
+    use(machine, 0, int(node.wmark_min) + 1100)
+    assert machine.pages.alloc_huge(9, 0, [0], 0) == 0
+    monkeypatch.setattr(machine.vmscan, "try_to_free_pages", lambda _nid, _nodemask: progress)
+    assert machine.pages.alloc_huge(9, 0, [0], GFP_DIRECT_RECLAIM) == found
 
 
 def test_what_splits_free_is_scattered_and_makes_no_huge_page() -> None:

@@ -65,6 +65,10 @@ def test_the_limit_of_a_cpus_list_is_the_one_that_it_may_grow_to(facts: HostFact
     assert [zone.pagesets for zone in facts.nodes[0].zones] == [4 + 4, 124 + 124]
 
 
+def test_the_batch_is_what_a_cpu_takes_at_once(facts: HostFacts) -> None:
+    assert [[zone.batch for zone in node.zones] for node in facts.nodes] == [[1, 31], [31]]
+
+
 @pytest.mark.parametrize(
     ("lost", "reason"),
     [

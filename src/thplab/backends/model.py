@@ -120,6 +120,8 @@ def _run_steps(
         where = scenario.where(index)
         try:
             with _blaming(blamed, where):
+                if result.host is not None and result.host.ticks:
+                    world.tick()
                 outcome = world.perform(step, where, index)
         except KernelBug as bug:
             # A real kernel stops here too. The earlier observations stay.
@@ -156,7 +158,10 @@ def build_machine(
             node.free,
             node.free - min(node.whole, node.free),
             (node.left_at("min"), node.left_at("low"), node.balanced),
+            node.largest.batch,
         )
+        if facts is not None and facts.reclaims:
+            machine.pages.nodes[nid].files = node.reclaimable + node.kept
     world = ModelWorld(machine, release)
     machine.memcg.recursiveprot = host.recursiveprot and release.recursive_protection
     for row, value in (*host.thp.items(), *host.vm.items()):

@@ -63,6 +63,12 @@ class ModelWorld:
         except NotOffered as lack:
             self._undone = self._undone or f"task {name} did not get its policy: {lack}"
 
+    def tick(self) -> None:
+        """What happens beside the steps: the CPUs fold their counters, and each process needs a page."""
+        self.machine.pages.refresh_cpu_vm_stats()
+        for task in self.machine.tasks.values():
+            self.machine.mempolicy.alloc_own(task)
+
     def perform(self, step: Step, where: str, index: int = 0) -> StepOutcome | None:
         """Carry out one step.
 
@@ -180,7 +186,8 @@ class ModelWorld:
         setattr(operator.attrgetter(owner)(memcg) if owner else memcg, name, held)
 
     def observe(self, label: str) -> None:
-        """Read the model."""
+        """Read the model, once the CPUs' counters are folded, as the agent has them folded (vm.stat_refresh)."""
+        self.machine.pages.refresh_cpu_vm_stats()
         seen = observe_machine(self.machine, label, self._paths)
         for section, counter in counters():
             if not self.release.has(counter.since):

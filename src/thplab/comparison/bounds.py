@@ -85,13 +85,13 @@ def verify_beside(scenario: Scenario, kernel_run: Run) -> Verification:
     if kernel_run.host is None or not (exact.differences or exact.refusals):
         return exact
     ranges = _Ranges(scenario, kernel_run, beside)
-    for facts in _corners(scenario, kernel_run.host):
+    for facts in _beside(_corners(scenario, kernel_run.host)):
         ranges.add(facts)
     found = ranges.judge(exact)
     if not ranges.matter:
         return found
     # A huge page fits or not by what is left when the others have been taken, so values between count too.
-    between = _between(scenario, kernel_run.host)
+    between = _beside(_between(scenario, kernel_run.host))
     while (found.differences or found.refusals) and (some := list(islice(between, _AT_A_TIME))):
         for facts in some:
             ranges.add(facts)
@@ -169,10 +169,19 @@ def _figures(run: Run) -> dict[tuple[str, FigurePath], int]:
     }
 
 
+def _beside(found: Iterator[HostFacts]) -> Iterator[HostFacts]:
+    """Each with and without what may happen beside the steps: the kernel does it by its own clock."""
+    for facts in found:
+        for ticks in (False, True):
+            for reclaims in (False, True):
+                yield msgspec.structs.replace(facts, ticks=ticks, reclaims=reclaims)
+
+
 def _corners(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:
-    """All nodes with less, all with more, and each alone with less or more."""
+    """The nodes as they are, all with less, all with more, and each alone with less or more."""
     bounds = [free_memory_bounds(scenario, node) for node in facts.nodes]
     every = range(len(bounds))
+    yield facts
     for chosen in [every, *([nid] for nid in every if len(bounds) > 1)]:
         for least in (True, False):
             changes = [

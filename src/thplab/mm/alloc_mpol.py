@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from mypy_extensions import i64
 
 from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_ORDER
-from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_NORETRY, GFP_THISNODE
+from thplab.mm.gfp import (
+    GFP_DIRECT_RECLAIM,
+    GFP_KSWAPD_RECLAIM,
+    GFP_NORETRY,
+    GFP_THISNODE,
+)
 from thplab.mm.mempolicy import MPOL_PREFERRED_MANY, Mempolicy
 from thplab.mm.mm_types import Task, Vma
 from thplab.mm.vma import piece_at
@@ -71,6 +76,20 @@ class PolicyAllocator:
             if found >= 0 or not gfp & GFP_DIRECT_RECLAIM:
                 return found
         return pages.alloc_huge(HPAGE_PMD_ORDER, nid, nodemask, gfp)
+
+    def alloc_own(self, task: Task) -> None:
+        """alloc_pages_mpol(): of a page of the process itself, or of the kernel for it, by the task's policy.
+        It comes back at once, but it may have woken kswapd.
+        """
+        pages = self.machine.pages
+        policy = task.policy
+        nid = task.cpu_nid
+        if policy is not None:
+            nid = policy.preferred_nid(nid, 0, self.weights)
+        nodemask = None if policy is None else policy.nodemask()
+        found, count = pages.alloc_base(nid, nodemask, 1, GFP_KSWAPD_RECLAIM, None)
+        if count:
+            pages.nodes[found].give(1)
 
     def alloc_base(self, task: Task, vma: Vma, nid: i64, count: i64, gfp: i64) -> tuple[i64, i64]:
         """alloc_pages_mpol(): of up to `count` base pages for a fault, looking on `nid` first.

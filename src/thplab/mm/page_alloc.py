@@ -14,7 +14,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.cpu.hook import H
 from thplab.cpu.spinlock import LockClass, SpinLock
-from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
+from thplab.mm.geometry import HPAGE_PMD_NR, HPAGE_PMD_ORDER, PAGE_SIZE
 from thplab.mm.gfp import GFP_DIRECT_RECLAIM, GFP_KSWAPD_RECLAIM, GFP_NORETRY, GFP_THISNODE
 from thplab.mm.mm_types import MmStruct
 
@@ -43,6 +43,9 @@ class Node:
         wmark_min, wmark_low, wmark_high: in base pages.
         nr_anon, nr_anon_thps: NR_ANON_MAPPED and NR_ANON_THPS, in base pages.
         kswapd_failures: runs of kswapd that reclaimed nothing, in a row.
+        pcp_batch: huge pages that a CPU takes off the free lists at once; more than one only with a kernel's figures.
+        files: clean pages of files, which reclaim finds; only with a kernel's figures.
+        pcp_huge: huge pages on the list of the CPU on which the tasks run (per_cpu_pages). They are not free.
     """
 
     def __init__(self, nid: i64, size: i64) -> None:
@@ -56,6 +59,9 @@ class Node:
         self.nr_anon: i64 = 0
         self.nr_anon_thps: i64 = 0
         self.kswapd_failures: i64 = 0
+        self.pcp_batch: i64 = 1
+        self.pcp_huge: i64 = 0
+        self.files: i64 = 0
         self.lock: SpinLock = SpinLock(ZONE_LOCK)
 
     def take(self, order: i64, count: i64, watermark: i64) -> i64:
@@ -68,13 +74,31 @@ class Node:
         if taken > 0:
             if H.on:
                 self.lock.lock_irqsave()
-            self.free -= taken << order
+            if order == HPAGE_PMD_ORDER and self.pcp_batch > 1:
+                self._rmqueue_pcplist()
+            else:
+                self.free -= taken << order
             if order == 0:
                 # The smallest free piece is used first.
                 self.fragmented -= min(self.fragmented, taken)
             if H.on:
                 self.lock.unlock_irqrestore()
         return taken
+
+    def _rmqueue_pcplist(self) -> None:
+        """__rmqueue_pcplist(): one huge page of the CPU's own list. An empty list gets some from the free lists
+        first, whatever the watermark says of the others.
+        """
+        if self.pcp_huge == 0:
+            self.pcp_huge = min(self.pcp_batch, (self.free - self.fragmented) >> HPAGE_PMD_ORDER)
+            self.free -= self.pcp_huge << HPAGE_PMD_ORDER
+        self.pcp_huge -= 1
+
+    def drain_pages(self) -> None:
+        """drain_pages_zone(): what is on the CPU's list is free again."""
+        if self.pcp_huge:
+            self.give(self.pcp_huge << HPAGE_PMD_ORDER)
+            self.pcp_huge = 0
 
     def give(self, nr_pages: i64, scattered: i64 = 0) -> None:
         """__free_frozen_pages(): `nr_pages` come back, `scattered` of them in blocks still partly used."""
@@ -169,6 +193,8 @@ class PageAllocator:
         zonelists: for each node, the order in which its allocations try the nodes.
         noretry_reclaims: a huge page that may be tried once (GFP_NORETRY) is tried with reclaim even if
             compaction had no chance (66987218154a, 7.0).
+        keeps_huge: CPUs have huge pages on their own lists (44042b449872, 5.14).
+        refresh_drains: who folds the CPUs' counters also shortens their lists (51a755c56dc0, 6.7).
     """
 
     def __init__(
@@ -180,6 +206,8 @@ class PageAllocator:
         self.zonelists: list[list[int]] = build_all_zonelists(len(sizes), distances)
         self.thisnode: list[list[int]] = [[nid] for nid in range(len(sizes))]
         self.noretry_reclaims: bool = True
+        self.keeps_huge: bool = True
+        self.refresh_drains: bool = True
         self._set_watermarks(min_free_kbytes(sizes))
 
     def _set_watermarks(self, kbytes: i64) -> None:
@@ -193,10 +221,22 @@ class PageAllocator:
             node.wmark_high = share + 2 * step
 
     def found(
-        self, nid: i64, managed: i64, free: i64, fragmented: i64, wmarks: tuple[i64, i64, i64]
+        self,
+        nid: i64,
+        managed: i64,
+        free: i64,
+        fragmented: i64,
+        wmarks: tuple[i64, i64, i64],
+        batch: i64,
     ) -> None:
-        """Start with what a node of a real kernel had; `wmarks` are min, low and high. All in base pages."""
+        """Start with what a node of a real kernel had; `wmarks` are min, low and high. All in base pages.
+
+        Args:
+            batch: what a CPU takes off the free lists at once. For huge pages that is two, unless the zone is so
+                small that its CPUs may keep nothing (nr_pcp_alloc()).
+        """
         node = self.nodes[nid]
+        node.pcp_batch = 2 if batch > 1 and self.keeps_huge else 1
         self.totalpages += managed - node.managed
         node.managed = managed
         node.free = free
@@ -231,8 +271,25 @@ class PageAllocator:
             or not (self.noretry_reclaims or self._compaction_suitable(order, nid, nodemask))
         ):
             return -1
-        self.machine.vmscan.try_to_free_pages(nid, nodemask)
+        progress = self.machine.vmscan.try_to_free_pages(nid, nodemask)
+        found = self._take_one(order, nid, nodemask, 0)
+        if found >= 0 or not progress:
+            return found
+        # __alloc_pages_direct_reclaim(): what was reclaimed may be on the lists of the CPUs.
+        self.drain_all_pages()
         return self._take_one(order, nid, nodemask, 0)
+
+    def drain_all_pages(self) -> None:
+        """drain_all_pages(): the CPUs give back what they have on their own lists."""
+        for node in self.nodes:
+            node.drain_pages()
+
+    def refresh_cpu_vm_stats(self) -> None:
+        """refresh_cpu_vm_stats() (mm/vmstat.c): for each CPU. It folds counters, which the model does not split,
+        and shortens the list to its limit (decay_pcp_high()), which is less than a huge page.
+        """
+        if self.refresh_drains:
+            self.drain_all_pages()
 
     def _compaction_suitable(self, order: i64, nid: i64, nodemask: list[int] | None) -> bool:
         """compaction_zonelist_suitable() (mm/compaction.c, 6.12): some node has free memory to compact into:
@@ -287,13 +344,26 @@ class PageAllocator:
             taken = self._take_base(nid, nodemask, min(count, 32), False)
             if taken[1]:
                 return taken
-            # __alloc_pages_may_oom(): no task is killed if the allocation does not depend on this node.
-            if gfp & (GFP_NORETRY | GFP_THISNODE):
+            if gfp & GFP_NORETRY:
                 return -1, 0
-            # should_reclaim_retry(): what is free does not reach the min watermark, and no LRU page could
-            # be reclaimed. Progress of shrinkers counts for nothing there.
+            if self._should_reclaim_retry(nid, nodemask):
+                continue
+            # __alloc_pages_may_oom(): no task is killed if the allocation does not depend on this node.
+            if gfp & GFP_THISNODE:
+                return -1, 0
             if not self.machine.oom.out_of_memory(nodemask):
                 return -1, 0
+
+    def _should_reclaim_retry(self, nid: i64, nodemask: list[int] | None) -> bool:
+        """should_reclaim_retry(): whether some node would reach its min watermark with all that its LRU lists could
+        give. Progress of shrinkers counts for nothing there.
+        """
+        for candidate in self.zonelists[nid]:
+            if nodemask is None or candidate in nodemask:
+                node = self.nodes[candidate]
+                if node.files and node.free + node.files > node.wmark_min:
+                    return True
+        return False
 
     def _take_base(
         self, nid: i64, nodemask: list[int] | None, count: i64, low: bool

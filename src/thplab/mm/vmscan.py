@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Reclaim: priorities, nodes, cgroups, and the shrinkers that are asked on the way (mm/vmscan.c, 7.2).
 
-There is no swap and there are no file pages here: what reclaim can free is what shrinkers free. A
+There is no swap here, and there are no file pages but those of a kernel beside which the model stands: what
+reclaim can free is what shrinkers free. A
 split gives memory back but does not count as reclaimed, as on a real kernel; the allocator sees
 the free memory when it looks again. A shrinker whose objects lie in pages of their own says with
 :meth:`Vmscan.mm_account_reclaimed_pages` how many of those went.
@@ -128,12 +129,24 @@ class Vmscan:
         """shrink_node(): one round of reclaim on a node; progress may revive a kswapd that had given up."""
         before = sc.nr_reclaimed
         self._shrink_node_memcgs(nid, sc)
+        self._shrink_files(nid, sc)
         self.flush_reclaim_state(sc)
         if sc.nr_reclaimed != before:
             # kswapd_try_clear_hopeless()
             node = self.machine.pages.nodes[nid]
             if node.free >= node.wmark_high or not self.hopeless_until_balanced:
                 node.kswapd_failures = 0
+
+    def _shrink_files(self, nid: i64, sc: ScanControl) -> None:
+        """get_scan_count(): the part of the files that this priority looks at; all of them are clean and nobody's
+        but the root's.
+        """
+        node = self.machine.pages.nodes[nid]
+        if node.files and sc.target is None:
+            got = node.files >> sc.priority
+            node.files -= got
+            node.give(got)
+            sc.nr_reclaimed += got
 
     def _shrink_node_memcgs(self, nid: i64, sc: ScanControl) -> None:
         """shrink_node_memcgs(): each cgroup below the target gives from this node, unless protected."""

@@ -69,7 +69,8 @@ class _Zone:
     """One zone's part of the file.
 
     Attributes:
-        figures: by the file's words. pagesets: the limit of each CPU's own list.
+        figures: by the file's words. pagesets: the limit of each CPU's own list. batch: what
+            a CPU takes off the free lists at once.
         protection: lowmem_reserve by the zones of the node. of_node: the counters of its node, if it is the first with memory.
     """
 
@@ -80,6 +81,7 @@ class _Zone:
         self.of_node: dict[str, int] = {}
         self.protection: list[int] = []
         self.pagesets: list[int] = []
+        self.batch = 1
 
 
 def read_host_facts(nodes: int, proc: Path = Path("/proc"), sys: Path = Path("/sys")) -> HostFacts:
@@ -132,18 +134,20 @@ def _parse(text: str) -> list[_Zone]:
         elif len(words) == 2 and words[1].isdigit():
             name = words[0].rstrip(":")
             if in_pagesets:
-                _limit(zones[-1].pagesets, name, int(words[1]))
+                _limit(zones[-1], name, int(words[1]))
             else:
                 (zones[-1].of_node if in_node else zones[-1].figures)[name] = int(words[1])
     return zones
 
 
-def _limit(pagesets: list[int], name: str, value: int) -> None:
-    """Note a CPU's limit; since 6.7 it grows by itself, up to high_max."""
+def _limit(zone: _Zone, name: str, value: int) -> None:
+    """Note a CPU's limit, which since 6.7 grows by itself, up to high_max; and its batch, which all have alike."""
     if name == "high":
-        pagesets.append(value)
+        zone.pagesets.append(value)
     elif name == "high_max":
-        pagesets[-1] = value
+        zone.pagesets[-1] = value
+    elif name == "batch":
+        zone.batch = value
 
 
 def _facts(zone: _Zone, of_node: list[_Zone]) -> ZoneFacts:
@@ -156,7 +160,13 @@ def _facts(zone: _Zone, of_node: list[_Zone]) -> ZoneFacts:
         raise ValueError(
             f"/proc/zoneinfo: node {zone.node}, zone {zone.name} lacks {error}"
         ) from None
-    return ZoneFacts(name=zone.name, reserve=reserve, pagesets=sum(zone.pagesets), **figures)
+    return ZoneFacts(
+        name=zone.name,
+        reserve=reserve,
+        pagesets=sum(zone.pagesets),
+        batch=zone.batch,
+        **figures,
+    )
 
 
 def _whole_blocks(text: str) -> dict[int, int]:

@@ -89,6 +89,25 @@ class Release(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             "missing on 6.1 (move-pages)",
         ),
     ] = True
+    cpus_keep_huge_pages: Annotated[
+        bool,
+        Difference(
+            since="5.14",
+            model="pages.keeps_huge",
+            about="a CPU takes two huge pages off the free lists at once, and keeps one of them on its own list, "
+            "which no watermark counts as free",
+            source="44042b449872; nr_pcp_alloc() of 6.12 and 7.3; seen in /proc/zoneinfo of 6.12 and 7.3",
+        ),
+    ] = True
+    counters_drain_cpus: Annotated[
+        bool,
+        Difference(
+            since="6.7",
+            model="pages.refresh_drains",
+            about="when a CPU folds its counters, each second or for vm.stat_refresh, it gives that huge page back",
+            source="decay_pcp_high() of 6.12 and 7.3, 51a755c56dc0; seen in /proc/zoneinfo of 6.12 and 7.3",
+        ),
+    ] = True
     cold_keeps_whole: Annotated[
         bool,
         Difference(

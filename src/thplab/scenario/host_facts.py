@@ -31,6 +31,7 @@ class ZoneFacts(msgspec.Struct, frozen=True, kw_only=True):
         min, low, high: the watermarks, with the boost.
         reserve: what an allocation for user memory must leave beyond the watermark (lowmem_reserve).
         pagesets: what the CPUs may keep on their own free lists together.
+        batch: what a CPU takes off the zone's free lists at once.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ZoneFacts(msgspec.Struct, frozen=True, kw_only=True):
     high: int
     reserve: int
     pagesets: int
+    batch: int = 1
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +69,11 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
         """Base pages on the free lists."""
         return sum(zone.free for zone in self.zones)
 
+    @property
+    def largest(self) -> ZoneFacts:
+        """The zone with most memory."""
+        return max(self.zones, key=lambda zone: zone.managed)
+
     def left_at(self, mark: Literal["min", "low", "high"]) -> int:
         """The free base pages at which no zone gives anything above this watermark any more.
 
@@ -80,7 +87,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
 
         That is the largest zone, because it is the one from which the scenario's memory comes first.
         """
-        largest = max(self.zones, key=lambda zone: zone.managed)
+        largest = self.largest
         return self.left_at("low") + max(0, min(largest.free, largest.high) - largest.low)
 
     def with_more_free(self, pages: int, above_min: int) -> NodeFacts:
@@ -90,7 +97,7 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
             pages: so many more are free, or fewer.
             above_min: so many more can be taken between the low and the min watermark, or fewer.
         """
-        largest = max(self.zones, key=lambda zone: zone.managed)
+        largest = self.largest
         free = min(max(0, largest.free + pages), largest.managed)
         changed = free - largest.free
         least = min(max(0, largest.min - above_min), largest.low)
@@ -104,9 +111,14 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
+    def kept(self) -> int:
+        """Base pages that the CPUs may keep on their lists."""
+        return sum(zone.pagesets for zone in self.zones)
+
+    @property
     def pagesets(self) -> int:
-        """Base pages that the CPUs may keep: their lists, and a huge page for each of the node's CPUs."""
-        return sum(zone.pagesets for zone in self.zones) + self.cpus * int(HPAGE_PMD_NR)
+        """The same with a huge page for each of the node's CPUs."""
+        return self.kept + self.cpus * int(HPAGE_PMD_NR)
 
 
 class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,10 +126,16 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         charged: by cgroup, the base pages that its tasks are charged for themselves (memory.current).
+        ticks: the model supposes that before each step the CPUs fold their counters, as they do once in a second,
+            and each task's process takes a page of its own by the task's policy. No kernel says this.
+        reclaims: the model supposes that reclaim finds clean all of the files and slab that it could free, and what
+            the CPUs keep. No kernel says this.
     """
 
     nodes: tuple[NodeFacts, ...]
     charged: dict[str, int] = {}
+    ticks: bool = False
+    reclaims: bool = False
 
 
 def load_host_facts(path: str | Path, scenario: str = "") -> HostFacts:

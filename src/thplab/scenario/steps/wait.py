@@ -17,7 +17,7 @@ LONGEST_WAIT = 86_400
 
 
 class Wait(Step, tag="wait", frozen=True):
-    """Time passes. The model has no clock; only khugepaged, when awake, reacts to it."""
+    """Time passes. The model has no clock; only khugepaged, when awake, and the CPUs' lists react to it."""
 
     seconds: int
 
@@ -29,7 +29,8 @@ class Wait(Step, tag="wait", frozen=True):
             )
 
     def on_model(self, world: ModelWorld) -> str:
-        """As many passes of khugepaged as fit."""
+        """As many passes of khugepaged as fit; each CPU folds its counters once in a second (vmstat_update())."""
+        world.machine.pages.refresh_cpu_vm_stats()
         world.machine.khugepaged.elapse(self.seconds * 1000)
         return ""
 
