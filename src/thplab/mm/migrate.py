@@ -44,74 +44,110 @@ class Migration:
         self.keeps_queued: bool = True
 
     def move_slot(self, vma: Vma, slot: i64, mask: int, nid: i64) -> bool:
-        """move_pages(2): of the pages of one slot. A large folio moves whole, if any of its pages is meant.
+        """move_pages(2): of pages of one slot. False: the system call ends with -ENOMEM."""
+        return self.move_pages(vma, [(slot, mask)], nid) >= 0
 
-        What another task maps too stays where it is (-EACCES).
+    def move_pages(self, vma: Vma, slots: list[tuple[i64, int]], nid: i64) -> i64:
+        """do_pages_move(): the pages of these slots, in the order of their addresses. A large folio moves whole, if any
+        of its pages is meant; it has the place of the first of these.
+
+        What is on the node already stays, and so does what another task maps too (-EACCES). Before it goes past
+        such a page, the system call moves what it has collected, and ends if some of that stays behind.
 
         Returns:
-            Whether the system call goes on; it ends with -ENOMEM where the node has no room.
+            0; 1 if something stayed behind; -1 (-ENOMEM) if the node had no room for a base page that the call meant,
+            or for a huge page that could not be split: then the call ends at once.
         """
-        # References are taken before the lock goes, as follow_page() does it.
-        base: list[tuple[PteMap, BasePages]] = []
+        left: i64 = 0
+        for slot, mask in slots:
+            for owner, meant in self._collect(vma, slot, mask, nid):
+                if isinstance(owner, Folio):
+                    moved = self._move_large(vma, slot, owner, nid)
+                elif owner is not None:
+                    moved = 0 if self._move_base(vma, slot, owner, meant, nid) else -1
+                elif left:
+                    return left
+                else:
+                    continue
+                if moved < 0:
+                    return moved
+                left |= moved
+        return left
+
+    def _collect(
+        self, vma: Vma, slot: i64, mask: int, nid: i64
+    ) -> list[tuple[Folio | BasePages | None, int]]:
+        """add_folio_for_migration(): what moves of a slot, in the order of the addresses; None: what does not.
+
+        References are taken before the lock goes, as follow_page() does it.
+        """
+        found: list[tuple[Folio | BasePages | None, int]] = []
         lock = vma.mm.page_table_lock
         lock.lock()
         folio, mapped = folio_walk_start(vma, slot, mask)
-        if folio is not None:
+        if folio is not None and mapped & mask:
             ours: i64 = 1 if vma.slots[slot] is folio else mapped.bit_count()
             mm_id = self.machine.memory.reuse_large_folio
-            shared = folio_maybe_mapped_shared(folio, ours, mm_id)
-            if not mask & mapped or folio.nid == nid or shared:
-                folio = None
-            else:
+            stays = folio.nid == nid or folio_maybe_mapped_shared(folio, ours, mm_id)
+            if not stays:
                 folio.get()
+            found.append((None if stays else folio, mapped & mask))
         here = vma.slots[slot]
         entry: PteMap | None = here if isinstance(here, PteMap) else None
         while entry is not None:
             owner = entry.owner
-            if entry.mask & mask and isinstance(owner, BasePages) and owner.nid != nid:
-                base.append((entry, owner))
+            meant = entry.mask & mask
+            if meant and isinstance(owner, BasePages):
+                staying = meant if owner.nid == nid else 0
+                if owner.more_mapped:
+                    staying |= meant & owner.more_mapped[0]
+                if staying:
+                    found.append((None, staying))
+                if meant & ~staying:
+                    found.append((owner, meant & ~staying))
             entry = entry.next
         lock.unlock()
-        if folio is not None and not self._move_large(vma, slot, folio, nid):
-            return False
-        for entry, pages in base:
-            if not self._move_base(vma, slot, pages, entry.mask & mask, nid):
-                return False
-        return True
+        return found if len(found) < 2 else by_address(found)
 
-    def _move_large(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
+    def _move_large(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> i64:
         """migrate_pages_batch(): of a large folio. The caller's reference is dropped.
 
         One that waits to be split is split first, and so is one for which the node has no huge page; its pages
-        then move one by one. False: -ENOMEM, and it could not be split.
+        then move one by one.
+
+        Returns:
+            0; 1 if it, or some of its pages, stayed behind; -1 (-ENOMEM) if it could not be split.
         """
         waiting = not list_empty(folio) and folio.test_partially_mapped()
-        if waiting and self.splits_queued and self._split_and_move(vma, slot, folio, nid):
-            return True
+        if waiting and self.splits_queued:
+            moved = self._split_and_move(vma, slot, folio, nid)
+            if moved >= 0:
+                return moved
         if folio.order <= 1:
             # It was split before we had its lock.
             self.machine.lru.folio_put(folio)
-            return True
+            return 0
         dst = self.alloc_migration_target(folio, nid)
         if dst is not None:
-            self._migrate(folio, dst)
-            return True
-        if self._split_and_move(vma, slot, folio, nid):
-            return True
-        self.machine.lru.folio_put(folio)
-        self.machine.vmstat.count(THP_MIGRATION_FAIL)
-        return False
+            return 0 if self._migrate(folio, dst) else 1
+        moved = self._split_and_move(vma, slot, folio, nid)
+        if moved < 0:
+            self.machine.lru.folio_put(folio)
+            self.machine.vmstat.count(THP_MIGRATION_FAIL)
+        return moved
 
-    def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> bool:
+    def _split_and_move(self, vma: Vma, slot: i64, folio: Folio, nid: i64) -> i64:
         """try_split_folio(): a folio is split, and as many of its pages as the node has room for move one by one,
         the first page last. Other pages of the slot stay.
 
-        It counts as a failure, of which the caller of migrate_pages() is told. The caller's reference is dropped if it
-        was split; False if it was not.
+        It counts as a failure, also if all of its pages move. The caller's reference is dropped if it was split.
+
+        Returns:
+            0; 1 if some of its pages stayed behind; -1 if it was not split.
         """
         machine = self.machine
         if not folio.trylock():
-            return False
+            return -1
         others: list[BasePages] = []
         here = vma.slots[slot]
         entry: PteMap | None = here if isinstance(here, PteMap) else None
@@ -123,7 +159,7 @@ class Migration:
         split = machine.huge_memory.split_folio(folio)
         folio.unlock()
         if not split:
-            return False
+            return -1
         machine.lru.folio_put(folio)
         machine.vmstat.count(THP_MIGRATION_FAIL)
         machine.vmstat.count(THP_MIGRATION_SPLIT)
@@ -142,8 +178,8 @@ class Migration:
         lock.unlock()
         for owner, mask in tails + heads:
             if not self._move_base(vma, slot, owner, mask, nid):
-                break
-        return True
+                return 1
+        return 0
 
     def alloc_migration_target(self, src: Folio, nid: i64) -> Folio | None:
         """alloc_migration_target(): a huge page on that node and on no other, with reclaim if need be."""
@@ -279,3 +315,26 @@ def _copy_flags(new: BasePages, old: BasePages) -> None:
     """folio_migrate_flags(): of base pages."""
     new.not_exclusive = old.not_exclusive & new.mapped
     new.unreferenced = old.unreferenced & new.mapped
+
+
+def by_address(
+    found: list[tuple[Folio | BasePages | None, int]],
+) -> list[tuple[Folio | BasePages | None, int]]:
+    """The same, with base pages in runs that no other's page interrupts; a folio stands at its first page."""
+    left = list(found)
+    ordered: list[tuple[Folio | BasePages | None, int]] = []
+    while left:
+        left.sort(key=_first_bit)
+        owner, mask = left.pop(0)
+        run = mask
+        if left and not isinstance(owner, Folio):
+            run = mask & (_first_bit(left[0]) - 1)
+            if run != mask:
+                left.append((owner, mask & ~run))
+        ordered.append((owner, run))
+    return ordered
+
+
+def _first_bit(one: tuple[Folio | BasePages | None, int]) -> int:
+    """The lowest bit of its mask."""
+    return one[1] & -one[1]

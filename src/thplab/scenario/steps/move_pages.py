@@ -28,11 +28,10 @@ class MovePages(RangeStep, tag="move_pages", frozen=True, kw_only=True):
         declared.node(self.node)
 
     def on_model(self, world: ModelWorld) -> str:
-        """Each slot for itself, until the node has no room."""
+        """One call, which ends where the node has no room."""
         _task, vma = world.region(self)
-        for slot, mask in world.slots(self):
-            if not world.machine.migration.move_slot(vma, slot, mask, self.node):
-                return "refused: ENOMEM (Cannot allocate memory)"
+        if world.machine.migration.move_pages(vma, list(world.slots(self)), self.node) < 0:
+            return "refused: ENOMEM (Cannot allocate memory)"
         return ""
 
     def on_kernel(self, world: KernelWorld) -> str:
