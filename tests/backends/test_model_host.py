@@ -12,6 +12,7 @@ from thplab.api.entry import run
 from thplab.backends import model
 from thplab.comparison.bounds import verify_beside
 from thplab.comparison.comparison import compare
+from thplab.designs import load
 from thplab.errors import InputError
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.named import release_named
@@ -89,6 +90,21 @@ def test_a_huge_page_waits_on_the_list_of_a_cpu_until_somebody_folds_the_counter
     full, end = model.run(loads(HUGE), release=release, facts=some).observations
     assert full.regions["job.heap"].nodes[1].huge == huge
     assert end.regions["job.more"].nodes[1].huge == later
+
+
+def test_reclaim_finds_the_files_but_no_more_than_the_node_has_memory_in_use(
+    scenario: Scenario, facts: HostFacts
+) -> None:
+    emptier = tuple(node.with_more_free(1 << 20, 0) for node in facts.nodes)
+    release = release_named("7.3")
+    found = []
+    for nodes in (facts.nodes, emptier):
+        supposed = msgspec.structs.replace(facts, nodes=nodes, reclaims=True)
+        machine = model.build_machine(scenario.host, load(release.design), release, supposed)
+        found.append([int(node.files) for node in machine.pages.nodes])
+    lists = (4 + 4 + 124 + 124, 124)
+    in_use = [node.managed - node.free for node in emptier]
+    assert found == [[1843 + 2 + 700 + lists[0], 5 + lists[1]], in_use]
 
 
 def test_without_facts_the_nodes_are_those_of_the_scenario(scenario: Scenario) -> None:

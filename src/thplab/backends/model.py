@@ -161,7 +161,9 @@ def build_machine(
             node.largest.batch,
         )
         if facts is not None and facts.reclaims:
-            machine.pages.nodes[nid].files = node.reclaimable + node.kept
+            machine.pages.nodes[nid].files = min(
+                node.reclaimable + node.kept, node.managed - node.free
+            )
     world = ModelWorld(machine, release)
     machine.memcg.recursiveprot = host.recursiveprot and release.recursive_protection
     for row, value in (*host.thp.items(), *host.vm.items()):

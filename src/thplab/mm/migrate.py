@@ -47,7 +47,7 @@ class Migration:
         """move_pages(2): of pages of one slot. False: the system call ends with -ENOMEM."""
         return self.move_pages(vma, [(slot, mask)], nid) >= 0
 
-    def move_pages(self, vma: Vma, slots: list[tuple[i64, int]], nid: i64) -> i64:
+    def move_pages(self, vma: Vma, slots: list[tuple[int, int]], nid: i64) -> i64:
         """do_pages_move(): the pages of these slots, in the order of their addresses. A large folio moves whole, if any
         of its pages is meant; it has the place of the first of these.
 
