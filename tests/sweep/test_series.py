@@ -18,6 +18,7 @@ from thplab.scenario.steps.move_pages import MovePages
 from thplab.scenario.steps.observe import Observe
 from thplab.scenario.steps.reclaim import Reclaim
 from thplab.scenario.steps.set import Set
+from thplab.scenario.steps.touch import Touch
 from thplab.scenario.steps.wait import Wait
 from thplab.sweep.random_scenarios import random_scenario
 from thplab.sweep.series import SERIES, chosen_series
@@ -56,6 +57,25 @@ def test_limits_are_reached_and_lowered() -> None:
         if isinstance(step, Reclaim) and step.cgroup != "/idle"
     ]
     assert len(used) > COUNT // 2
+
+
+def test_a_task_over_memory_high_faults_little() -> None:
+    """The kernel makes it sleep for each huge page, and for each 64 base pages."""
+    crossed = 0
+    for scenario in drawn("limits"):
+        high: set[str | None] = set()
+        for step in scenario.steps:
+            if isinstance(step, Set) and step.file == "memory.high":
+                (high.discard if step.value == "max" else high.add)(step.cgroup)
+            elif isinstance(step, Touch) and high:
+                crossed += 1
+                assert str(step.part) in (
+                    "first page of each huge page",
+                    "page 7 of each huge page",
+                    "pages 16-31 of each huge page",
+                )
+        assert not high
+    assert crossed > COUNT // 6
 
 
 def test_nodes_are_filled_beyond_what_they_have() -> None:

@@ -38,6 +38,7 @@ _SMALL = Size(256 << 20)
 _FILLER = "filler"
 _SLEEP = "khugepaged/scan_sleep_millisecs"
 _ASLEEP = 1_000_000_000
+_FEW = ("first page", "page 7", "pages 16-31")
 _EVERYTHING = 1 << 20
 """Base pages that a pass looks at: more than the tasks of any scenario have."""
 
@@ -136,7 +137,8 @@ def _use_memory(draw: Draw) -> Steps:
 def _lower_high(draw: Draw) -> Steps:
     """Lower memory.high below what is used, sometimes fault beyond it, and lift it again.
 
-    It is lifted because the kernel makes a task beyond it wait, up to two seconds at a time.
+    It is lifted because the kernel makes a task beyond it wait: up to two seconds for each huge page that it is
+    charged for, and for each 64 base pages. So a fault has few pages to write.
     """
     task = draw.task()
     if task is None or draw.chance(0.2):
@@ -145,8 +147,10 @@ def _lower_high(draw: Draw) -> Steps:
     steps: Steps = [Set(file="memory.high", value=draw.limit(), cgroup=cgroup)]
     if draw.chance(0.4):
         region = draw.new_name("r")
-        steps.append(Map(task=task, region=region, size=Size(2 * HPAGE_PMD_SIZE)))
-        steps.append(Touch(task=task, region=region))
+        size = Size(draw.random.randint(1, 2) * HPAGE_PMD_SIZE)
+        part = Part.parse(f"{draw.choice(_FEW)} of each huge page")
+        steps.append(Map(task=task, region=region, size=size))
+        steps.append(Touch(task=task, region=region, part=part))
     return [*steps, Set(file="memory.high", value="max", cgroup=cgroup)]
 
 
