@@ -13,9 +13,10 @@ from thplab.backends import model
 from thplab.comparison.bounds import free_memory_bounds, most_charged, verify_beside
 from thplab.observe.zoneinfo import read_host_facts
 from thplab.releases.named import release_named
-from thplab.scenario.host_facts import HostFacts
+from thplab.scenario.host_facts import HostFacts, NodeFacts, ZoneFacts
 from thplab.scenario.loader import loads
 from thplab.scenario.observation import Run
+from thplab.scenario.rules import OF_CHARGES, OF_STOCK, OF_VICTIMS
 from thplab.scenario.schema import Scenario
 
 PROC = Path(__file__).parents[1] / "data" / "host"
@@ -154,3 +155,109 @@ def test_what_the_kernel_does_by_its_own_clock_is_within_the_range(
     verification = verify_beside(scenario, kernel_run)
     assert not verification.failed
     assert figure in {str(one.figure) for one in verification.figures if one.judgement == "within"}
+
+
+# What else a kernel decides by the pages or by the moment
+
+
+NEAR_A_LIMIT = """
+name = "near-a-limit"
+summary = "The holes of huge pages are filled again, up to 32 base pages below the limit."
+host = { nodes = ["64M", "64M"] }
+cgroups = { "/job" = {}, "/idle" = {} }
+tasks = { job = { cgroup = "/job" } }
+steps = [
+    { do = "map", task = "job", region = "heap", size = "8M" },
+    { do = "touch", task = "job", region = "heap" },
+    { do = "discard", task = "job", region = "heap", part = "pages 200-511 of each huge page" },
+    { do = "set", file = "memory.max", value = "13M", cgroup = "/job" },
+    { do = "touch", task = "job", region = "heap", write = "zeros" },
+    { do = "observe", label = "end" },
+]
+"""
+SHORT = """
+name = "short"
+summary = "A cgroup with two tasks loses the larger one."
+host = { nodes = ["64M", "64M"] }
+cgroups = { "/job" = {} }
+tasks = { small = { cgroup = "/job" }, large = { cgroup = "/job" } }
+steps = [
+    { do = "map", task = "small", region = "heap", size = "4M" },
+    { do = "touch", task = "small", region = "heap" },
+    { do = "map", task = "large", region = "heap", size = "10M" },
+    { do = "touch", task = "large", region = "heap" },
+    { do = "set", file = "memory.max", value = "11M", cgroup = "/job" },
+    { do = "observe", label = "end" },
+]
+"""
+OVER_HIGH = """
+name = "over-high"
+summary = "A task crosses memory.high with two huge pages, of which none is underused."
+host = { nodes = ["64M", "64M"], thp = { khugepaged = { max_ptes_none = 511 } } }
+cgroups = { "/job" = {} }
+tasks = { job = { cgroup = "/job" } }
+steps = [
+    { do = "set", file = "memory.high", value = "1M", cgroup = "/job" },
+    { do = "map", task = "job", region = "heap", size = "4M" },
+    { do = "touch", task = "job", region = "heap" },
+    { do = "observe", label = "end" },
+]
+"""
+
+
+def small_host() -> HostFacts:
+    """Two nodes of 64M with nothing in use."""
+    zone = ZoneFacts(
+        name="Normal", managed=16384, free=16384, min=256, low=320, high=384, reserve=0, pagesets=0
+    )
+    node = NodeFacts(zones=(zone,), whole=16384, reclaimable=0, cpus=1)
+    return HostFacts(nodes=(node, node))
+
+
+def kernel_with(scenario: Scenario, **really: object) -> Run:
+    """What a kernel sees of which `really` is true, although the agent could not tell."""
+    release, facts = release_named("7.3"), small_host()
+    seen = model.run(scenario, release=release, facts=msgspec.structs.replace(facts, **really))
+    return msgspec.structs.replace(seen, backend="kernel", title="bzImage", host=facts)
+
+
+@pytest.mark.parametrize(
+    ("text", "really", "why"),
+    [
+        (NEAR_A_LIMIT, {"charged": {"/job": 97}}, OF_CHARGES),
+        (SHORT, {"second_victims": 1}, OF_VICTIMS),
+        (OVER_HIGH, {"stock_empty": True}, OF_STOCK),
+    ],
+)
+def test_what_the_agent_cannot_tell_makes_a_range_with_its_reason(
+    text: str, really: dict[str, object], why: str
+) -> None:
+    scenario = loads(text)
+    kernel = kernel_with(scenario, **really)
+    if "charged" in really:
+        assert kernel.host is not None
+        kernel.host = msgspec.structs.replace(kernel.host, charged={"/job": 0})
+    verification = verify_beside(scenario, kernel)
+    assert verification.complaints == []
+    assert why in {one.why for one in verification.figures if one.judgement == "within"}
+
+
+def test_a_limit_decides_only_within_what_processes_are_charged_for() -> None:
+    """The zero pages are 0, 600 or 800, as the processes have up to 32, up to 644 or 344 base pages."""
+    scenario = loads(NEAR_A_LIMIT)
+    kernel = kernel_with(scenario, charged={"/job": 97})
+    assert kernel.host is not None
+    kernel.host = msgspec.structs.replace(kernel.host, charged={"/job": 0})
+    kernel.observations[-1].regions["job.heap"].zero = 801
+    assert [str(one.figure) for one in verify_beside(scenario, kernel).differences] == [
+        "regions.job.heap.zero"
+    ]
+
+
+def test_where_the_kernel_killed_no_more_tasks_a_second_victim_explains_nothing() -> None:
+    scenario = loads(SHORT)
+    kernel = kernel_with(scenario)
+    kernel.observations[-1].cgroups["/job"][0].huge = 0
+    assert {str(one.figure) for one in verify_beside(scenario, kernel).differences} == {
+        "cgroups./job[0].huge"
+    }

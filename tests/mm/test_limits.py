@@ -11,6 +11,7 @@ from thplab.mm.collapse import CollapseControl
 from thplab.mm.geometry import FULL_MASK
 from thplab.mm.machine import Machine
 from thplab.mm.mm_types import Task
+from thplab.mm.shrinker_debug import shrinker_debugfs_count
 
 
 @pytest.mark.parametrize("path", ["/job", "/a"])
@@ -48,6 +49,20 @@ def test_a_new_huge_page_over_memory_high_is_underused_until_its_task_writes(
     assert event(machine, "thp_underused_split_page") == 1
     found = census(vma, machine.nr_nodes)
     assert (found.huge, found.base, found.zero) == ([0, 0], [HUGE, 0], 0)
+
+
+def test_a_huge_page_whose_page_table_is_charged_anew_is_queued_after_the_reclaim(
+    machine: Machine,
+) -> None:
+    """No page is charged in advance for the page table, so the task reclaims within the fault."""
+    task = start(machine)
+    task.memcg.memory.high = HUGE - 1
+    queues = []
+    for machine.charges.stock_empty in (False, True):
+        touched(machine, task, 1, name=f"when empty is {machine.charges.stock_empty}")
+        queues.append(dict(shrinker_debugfs_count(machine, machine.deferred_split)))
+    assert queues == [{}, {task.memcg.ino: [1, 0]}], "the first was looked at on the way back"
+    assert task.memcg.events == {"high": 1 + 17}, "no second time on the way back"
 
 
 def test_a_task_far_over_memory_high_tries_again_sixteen_times(machine: Machine) -> None:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from tests.mm.small import bound, cgroup, event, start, touched
+from tests.mm.small import HUGE, bound, cgroup, event, mmap, start, touched
+from thplab.mm.geometry import FULL_MASK
 from thplab.mm.machine import Machine
 from thplab.mm.mempolicy import Mempolicy
 
@@ -69,3 +70,28 @@ def test_a_cgroups_oom_stays_within_it(machine: Machine) -> None:
     assert machine.oom.mem_cgroup_out_of_memory(parent)
     assert machine.oom.killed == [("larger", "memory cgroup /a out of memory")]
     assert parent.events == {"oom": 1, "oom_kill": 1}
+
+
+# A second victim
+
+
+def test_a_victim_that_ends_too_early_is_followed_by_a_second_one(machine: Machine) -> None:
+    """Bit n of second_victims stands for the nth choice, from 0."""
+    for name, huge in (("first", 4), ("second", 3), ("third", 2), ("last", 1)):
+        touched(machine, start(machine, name), huge)
+    machine.oom.second_victims = 2
+    job = machine.memcg.by_path["/job"]
+    assert machine.oom.mem_cgroup_out_of_memory(job)
+    assert [name for name, _ in machine.oom.killed] == ["first"]
+    assert machine.oom.mem_cgroup_out_of_memory(job)
+    assert [name for name, _ in machine.oom.killed] == ["first", "second", "third"]
+
+
+def test_a_task_that_is_its_own_victim_cannot_end_before_the_choice(machine: Machine) -> None:
+    hog, other = start(machine, "hog"), start(machine, "other")
+    touched(machine, other, 1)
+    machine.oom.second_victims = 1
+    hog.memcg.memory.max = 3 * HUGE
+    vma = mmap(machine, hog, 3, thp="nohugepage")
+    assert not all(machine.memory.touch(hog, vma, slot, FULL_MASK, False) for slot in range(3))
+    assert [name for name, _ in machine.oom.killed] == ["hog"]

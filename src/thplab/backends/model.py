@@ -164,6 +164,9 @@ def build_machine(
             machine.pages.nodes[nid].files = min(
                 node.reclaimable + node.kept, node.managed - node.free
             )
+    if facts is not None:
+        machine.oom.second_victims = facts.second_victims
+        machine.charges.stock_empty = facts.stock_empty
     world = ModelWorld(machine, release)
     machine.memcg.recursiveprot = host.recursiveprot and release.recursive_protection
     for row, value in (*host.thp.items(), *host.vm.items()):

@@ -3,14 +3,15 @@
 
 The agent reads what is free when the scenario begins. What processes and the kernel itself take from then on
 is not the scenario's doing, but it has bounds. If a figure comes out differently, the model runs with as
-little and with as much free memory as the bounds allow. A figure that is the same in each of these runs
-stays exact; another one has a range.
+little and with as much free memory as the bounds allow, with each charge that the processes may have, and with
+what else a kernel decides by its timing. A figure that is the same in each of these runs stays exact; another
+one has a range.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
@@ -18,10 +19,11 @@ import msgspec
 from thplab.backends import model
 from thplab.comparison.verify import Verification, VerifiedFigure, refusals, verify
 from thplab.mm.geometry import HPAGE_PMD_NR, PAGE_SIZE
+from thplab.mm.vmstat import OOM_KILL
 from thplab.scenario.figures import FigurePath, all_figures
 from thplab.scenario.host_facts import HostFacts, NodeFacts
 from thplab.scenario.observation import Run
-from thplab.scenario.rules import OF_FREE_MEMORY, PROCESS
+from thplab.scenario.rules import OF_CHARGES, OF_FREE_MEMORY, OF_STOCK, OF_VICTIMS, PROCESS
 from thplab.scenario.schema import Scenario
 from thplab.scenario.step import Step
 from thplab.scenario.steps.fork import Fork
@@ -31,7 +33,8 @@ from thplab.scenario.steps.pressure import Pressure
 
 __all__ = ["Bounds", "free_memory_bounds", "most_charged", "verify_beside"]
 
-_AT_A_TIME = 32
+_FEW_PAGES = 16
+_MOST_KILLS = 4
 CHARGE_BATCH = 64
 """Base pages that a CPU charges a cgroup in advance (MEMCG_CHARGE_BATCH)."""
 
@@ -79,23 +82,28 @@ def _page_tables(scenario: Scenario) -> int:
 
 
 def verify_beside(scenario: Scenario, kernel_run: Run) -> Verification:
-    """Compare a kernel with the model that has its release and its nodes."""
+    """Compare a kernel with the model that has its release and its nodes.
+
+    Each cause of a range has its turn, until no figure differs.
+    """
     beside = model.run(scenario, release=kernel_run.release, facts=kernel_run.host)
-    exact = verify(scenario, beside, kernel_run)
-    if kernel_run.host is None or not (exact.differences or exact.refusals):
-        return exact
-    ranges = _Ranges(scenario, kernel_run, beside)
-    for facts in _beside(_corners(scenario, kernel_run.host)):
-        ranges.add(facts)
-    found = ranges.judge(exact)
-    if not ranges.matter:
+    found = verify(scenario, beside, kernel_run)
+    facts = kernel_run.host
+    if facts is None or not (found.differences or found.refusals):
         return found
-    # A huge page fits or not by what is left when the others have been taken, so values between count too.
-    between = _beside(_between(scenario, kernel_run.host))
-    while (found.differences or found.refusals) and (some := list(islice(between, _AT_A_TIME))):
-        for facts in some:
-            ranges.add(facts)
-        found = ranges.judge(exact)
+    ranges = _Ranges(scenario, kernel_run, beside)
+    empty = msgspec.structs.replace(facts, stock_empty=True)
+    for why, variations in (
+        (OF_VICTIMS, _second_victims(scenario, facts, beside, kernel_run)),
+        (OF_CHARGES, _charges(scenario, facts, ranges)),
+        (OF_STOCK, chain([empty], _charges(scenario, empty, ranges))),
+        (OF_FREE_MEMORY, _free_memory(scenario, facts, ranges)),
+    ):
+        for varied in variations:
+            ranges.add(varied)
+            found = ranges.judge(found, why)
+            if not (found.differences or found.refusals):
+                return found
     return found
 
 
@@ -135,18 +143,18 @@ class _Ranges:
                 self._highest[where] = max(self._highest[where], value)
                 self.matter = True
 
-    def judge(self, exact: Verification) -> Verification:
-        """The same Verification, with the figures that differ held against their ranges."""
+    def judge(self, found: Verification, why: str) -> Verification:
+        """The same Verification, with the figures that differ held against their ranges, which `why` explains."""
         kept = {self._scenario.where(step) for step in self._refusals}
         return msgspec.structs.replace(
-            exact,
+            found,
             figures=tuple(
-                msgspec.structs.replace(one, judgement="within", why=OF_FREE_MEMORY)
+                msgspec.structs.replace(one, judgement="within", why=why)
                 if one.judgement == "different" and self._within(one)
                 else one
-                for one in exact.figures
+                for one in found.figures
             ),
-            refusals=tuple(one for one in exact.refusals if one.partition(":")[0] in kept),
+            refusals=tuple(one for one in found.refusals if one.partition(":")[0] in kept),
         )
 
     def _within(self, one: VerifiedFigure) -> bool:
@@ -175,6 +183,47 @@ def _beside(found: Iterator[HostFacts]) -> Iterator[HostFacts]:
         for ticks in (False, True):
             for reclaims in (False, True):
                 yield msgspec.structs.replace(facts, ticks=ticks, reclaims=reclaims)
+
+
+def _charges(scenario: Scenario, facts: HostFacts, ranges: _Ranges) -> Iterator[HostFacts]:
+    """Each charge that the processes may have, in all cgroups and then in one alone, in large steps; in small ones
+    if these matter.
+    """
+    moved = (step.cgroup for step in scenario.steps if isinstance(step, MoveTask))
+    paths = sorted({*facts.charged, *moved} - {"/"})
+    most = {path: most_charged(scenario, path, facts.charged.get(path, 0)) for path in paths}
+    for step in (CHARGE_BATCH, _FEW_PAGES):
+        for changed in [paths, *([path] for path in paths if len(paths) > 1)]:
+            for pages in range(0, max((most[path] for path in changed), default=0), step):
+                charged = {path: min(pages, most[path]) for path in changed}
+                yield msgspec.structs.replace(facts, charged=facts.charged | charged)
+        if not ranges.matter:
+            return
+
+
+def _second_victims(
+    scenario: Scenario, facts: HostFacts, beside: Run, kernel_run: Run
+) -> Iterator[HostFacts]:
+    """Where the kernel killed more tasks: each choice of the kills after which it took a second one."""
+    killed, killed_there = (
+        sum(one.vmstat.get(OOM_KILL.name) or 0 for one in run.observations[-1:])
+        for run in (beside, kernel_run)
+    )
+    if killed >= killed_there:
+        return
+    most = {path: most_charged(scenario, path, pages) for path, pages in facts.charged.items()}
+    for charged in (facts.charged, most):
+        for chosen in range(1, 1 << min(killed, _MOST_KILLS)):
+            yield msgspec.structs.replace(facts, charged=charged, second_victims=chosen)
+
+
+def _free_memory(scenario: Scenario, facts: HostFacts, ranges: _Ranges) -> Iterator[HostFacts]:
+    """The corners; if these differ, the values between too, because a huge page fits or not by what is left when
+    the others have been taken.
+    """
+    yield from _beside(_corners(scenario, facts))
+    if ranges.matter:
+        yield from _beside(_between(scenario, facts))
 
 
 def _corners(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:

@@ -35,11 +35,14 @@ class Charges:
     Attributes:
         counts_refused: memory.events counts in `max` also a charge that was refused at once because it
             must not wait for reclaim (7.3).
+        stock_empty: no fault finds a page that its CPU has charged in advance (consume_stock()) for the page table
+            that goes with a huge page; else each does, because the model has no stock.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.counts_refused: bool = True
+        self.stock_empty: bool = False
 
     def try_charge(self, memcg: MemCgroup, nr_pages: i64, gfp: i64, mm: MmStruct | None) -> bool:
         """try_charge_memcg(): reclaim at the limit; then, if the caller can wait, an OOM kill.
@@ -89,7 +92,7 @@ class Charges:
             # mem_cgroup_oom(): no task is killed for the charge of a huge page; the fault falls back.
             if nr_pages > COSTLY_NR_PAGES:
                 return False
-            if not machine.oom.mem_cgroup_out_of_memory(limited):
+            if not machine.oom.mem_cgroup_out_of_memory(limited, mm):
                 return False
             retries = MAX_RECLAIM_RETRIES
         if mm is not None:
@@ -143,6 +146,14 @@ class Charges:
                     return
                 retries -= 1
             wanted = SWAP_CLUSTER_MAX
+
+    def charge_page_table(self, memcg: MemCgroup, mm: MmStruct) -> None:
+        """Part of try_charge_memcg(): the charge for the page table that goes with a huge page, with no stock.
+
+        It may wait, so a task that is over memory.high reclaims here, before the huge page is mapped and queued,
+        and not on its way back to user space.
+        """
+        self.handle_over_high(memcg, mm)
 
     def _reclaim_high(self, memcg: MemCgroup, nr_pages: i64) -> i64:
         """reclaim_high(): in each cgroup, upwards, that is over memory.high. Returns base pages reclaimed."""

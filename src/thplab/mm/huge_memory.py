@@ -141,6 +141,8 @@ class HugeMemory:
         if folio is None:
             return None
         machine = self.machine
+        if machine.charges.stock_empty:
+            machine.charges.charge_page_table(task.memcg, vma.mm)
         lock = vma.mm.page_table_lock
         lock.lock()
         folio.zeros = FULL_MASK

@@ -9,7 +9,7 @@ from mypy_extensions import i64, mypyc_attr
 
 from thplab.mm.memcontrol import MemCgroup
 from thplab.mm.mempolicy import MPOL_BIND
-from thplab.mm.mm_types import Task
+from thplab.mm.mm_types import MmStruct, Task
 from thplab.mm.vmstat import (
     OOM_KILL,
 )
@@ -28,11 +28,16 @@ class Oom:
 
     Attributes:
         killed: who was killed, in order: (task's name, why).
+        second_victims: bit n is set: the nth time, from 0, the killer takes a second task. It looks how much may
+            be charged before it chooses, and passes over a victim that has MMF_OOM_SKIP; exit_mmap() sets that
+            before it gives the memory back. So it takes another task if the first one ends just then.
     """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
         self.killed: list[tuple[str, str]] = []
+        self.second_victims: i64 = 0
+        self._times: i64 = 0
 
     def out_of_memory(self, nodemask: list[int] | None) -> bool:
         """out_of_memory(): kill the task that frees most of what is short. False: there is none.
@@ -62,20 +67,45 @@ class Oom:
             total = 0
             for nid in nodemask:
                 total += self.machine.pages.nodes[nid].managed
-        return self._kill_worst(candidates, total, why, self.machine.memcg.root)
+        return self._kill(candidates, total, why, self.machine.memcg.root, None)
 
-    def mem_cgroup_out_of_memory(self, memcg: MemCgroup) -> bool:
-        """mem_cgroup_out_of_memory() (mm/memcontrol.c): the same within the cgroup that is at its limit."""
+    def mem_cgroup_out_of_memory(self, memcg: MemCgroup, current: MmStruct | None = None) -> bool:
+        """mem_cgroup_out_of_memory() (mm/memcontrol.c): the same within the cgroup that is at its limit.
+
+        Args:
+            memcg: the cgroup.
+            current: of the task that charges; None: another process.
+        """
         candidates = [
             task for task in self.machine.tasks.values() if task.memcg.is_descendant(memcg)
         ]
         self.machine.charges.count_event(memcg, "oom")
         why = f"memory cgroup {memcg.path} out of memory"
-        return self._kill_worst(candidates, memcg.memory.max, why, memcg)
+        return self._kill(candidates, memcg.memory.max, why, memcg, current)
 
     def badness(self, task: Task, totalpages: i64) -> i64:
         """oom_badness(): base pages it has, and a thousandth of all for each point of oom_score_adj."""
         return task.mm.nr_anon + task.oom_score_adj * (totalpages // 1000)
+
+    def _kill(
+        self,
+        candidates: list[Task],
+        totalpages: i64,
+        why: str,
+        domain: MemCgroup,
+        current: MmStruct | None,
+    ) -> bool:
+        """Kill one task, or two (see `second_victims`). False: there is none.
+
+        A task that is its own victim ends only after it has come back from the killer.
+        """
+        twice = self.second_victims >> self._times & 1
+        self._times += 1
+        if not self._kill_worst(candidates, totalpages, why, domain):
+            return False
+        if twice and (current is None or not current.killed):
+            self._kill_worst(candidates, totalpages, why, domain)
+        return True
 
     def _kill_worst(
         self, candidates: list[Task], totalpages: i64, why: str, domain: MemCgroup
@@ -95,12 +125,12 @@ class Oom:
         if worst is None:
             return False
         group = self.oom_group(worst.memcg, domain)
-        self._kill(worst, why)
+        self._oom_kill_process(worst, why)
         if group is not None:
             self.machine.charges.count_event(group, "oom_group_kill")
             for task in list(self.machine.tasks.values()):
                 if task.memcg.is_descendant(group) and task.oom_score_adj != OOM_SCORE_ADJ_MIN:
-                    self._kill(task, f"{why}; memory.oom.group of {group.path}")
+                    self._oom_kill_process(task, f"{why}; memory.oom.group of {group.path}")
         return True
 
     def oom_group(self, memcg: MemCgroup, domain: MemCgroup) -> MemCgroup | None:
@@ -119,7 +149,7 @@ class Oom:
             position = position.parent
         return found
 
-    def _kill(self, task: Task, why: str) -> None:
+    def _oom_kill_process(self, task: Task, why: str) -> None:
         """__oom_kill_process(): the task ends at once."""
         self.machine.vmstat.count(OOM_KILL)
         self.machine.charges.count_event(task.memcg, "oom_kill")

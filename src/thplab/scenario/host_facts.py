@@ -130,12 +130,17 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
             and each task's process takes a page of its own by the task's policy. No kernel says this.
         reclaims: the model supposes that reclaim finds clean all of the files and slab that it could free, and what
             the CPUs keep. No kernel says this.
+        second_victims: how often the OOM killer takes a second task (:class:`thplab.mm.oom_kill.Oom`). What a
+            kernel decides by its timing, only the model can be told: this, and the next.
+        stock_empty: no CPU has charged in advance (:class:`thplab.mm.charge.Charges`).
     """
 
     nodes: tuple[NodeFacts, ...]
     charged: dict[str, int] = {}
     ticks: bool = False
     reclaims: bool = False
+    second_victims: int = 0
+    stock_empty: bool = False
 
 
 def load_host_facts(path: str | Path, scenario: str = "") -> HostFacts:

@@ -17,8 +17,11 @@ __all__ = [
     "EXACT",
     "FREE_RUNNING",
     "KERNEL_OWN",
+    "OF_CHARGES",
     "OF_FREE_MEMORY",
     "OF_PROCESSES",
+    "OF_STOCK",
+    "OF_VICTIMS",
     "PROCESS",
     "Figure",
     "Rule",
@@ -56,6 +59,18 @@ OF_FREE_MEMORY = (
     "CPUs take: a range"
 )
 """Why a figure has the range that the model gives with as little and as much free memory as the kernel may have."""
+OF_CHARGES = "a limit is near, so it depends on the few pages that the processes and page tables are charged for: a range"
+"""Why a figure has the range that the model gives with each charge that the processes may have."""
+OF_STOCK = (
+    "a task over memory.high reclaims before its new huge page is queued, or after: as its CPU has a page charged in "
+    "advance for the page table or not (consume_stock()): a range"
+)
+"""Why a figure has the range of both."""
+OF_VICTIMS = (
+    "the kernel killed one task more: it looks at the limit before it chooses, and passes over a victim that ends just "
+    "then (MMF_OOM_SKIP, which exit_mmap() sets before it frees): a range"
+)
+"""Why a figure has the range that the model gives when the OOM killer takes a second task now and then."""
 CHARGED = Rule(
     "within",
     "beside the regions the kernel charges what the tasks have as processes, up to 2M each, page tables, 4K for "
