@@ -7,14 +7,15 @@ import errno
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from tests.observe.fake_kernel import write_words
-from thplab.agent import free_lists, session
+from thplab.agent import free_lists, kernel_world, session
 from thplab.agent.cgroups import Hierarchy
 from thplab.agent.free_lists import hold_free_lists_still
-from thplab.agent.kernel_world import present_folios
+from thplab.agent.kernel_world import KernelWorld, present_folios
 from thplab.agent.report import WorkDirectory
 from thplab.agent.tunables import Tunables, restore_from_journal
 from thplab.observe.page_census import PagesOfTask
@@ -27,6 +28,7 @@ from thplab.scenario.policies import Mode, Policy, lacks_policy
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.discard import Discard
 from thplab.scenario.steps.map import Map
+from thplab.scenario.steps.observe import Observe
 from thplab.scenario.units import Size
 
 HUGE = 2 << 20
@@ -276,3 +278,13 @@ def test_a_refused_mode_is_one_that_the_kernel_lacks(mode: Mode, number: int, la
     found = lacks_policy(Policy(mode=mode, nodes=(0,)), OSError(number, ""))
     assert found.startswith(lack)
     assert bool(found) == bool(lack)
+
+
+def test_a_step_is_over_when_khugepaged_sleeps_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where it is awake: in the model, a pass takes no time."""
+    waited = []
+    monkeypatch.setattr(kernel_world, "wait_until_khugepaged_sleeps", lambda: waited.append(1))
+    for awake in (False, True):
+        world = KernelWorld({}, Mock(), Mock(), Mock(), khugepaged_awake=awake)
+        world.perform(Observe(label="end"))
+        assert len(waited) == awake

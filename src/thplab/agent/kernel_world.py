@@ -8,6 +8,7 @@ from pathlib import Path
 
 from thplab.agent import system_calls
 from thplab.agent.cgroups import Hierarchy
+from thplab.agent.khugepaged import wait_until_khugepaged_sleeps
 from thplab.agent.observer import Observer
 from thplab.agent.task import Task
 from thplab.agent.tunables import Tunables, path_of
@@ -33,6 +34,8 @@ class KernelWorld:
         hierarchy: its cgroups.
         tunables: set its tunables.
         observer: takes its observations.
+        khugepaged_awake: a step that wakes khugepaged is over only when that sleeps again. In the model a pass takes
+            no time, but on a kernel the next step, or an observation, could come before it or into its middle.
 
     Attributes:
         observations: those taken so far.
@@ -44,6 +47,8 @@ class KernelWorld:
         hierarchy: Hierarchy,
         tunables: Tunables,
         observer: Observer,
+        *,
+        khugepaged_awake: bool = False,
     ) -> None:
         self.observations: list[Observation] = []
         self._undone = ""
@@ -51,6 +56,7 @@ class KernelWorld:
         self._hierarchy = hierarchy
         self._tunables = tunables
         self._observer = observer
+        self._khugepaged_awake = khugepaged_awake
 
     def perform(self, step: Step, index: int = 0) -> StepOutcome | None:
         """Carry out one step.
@@ -71,6 +77,8 @@ class KernelWorld:
         except OSError as error:
             name = errno.errorcode.get(error.errno or 0, "?")
             text = f"refused: {name} ({error.strerror})"
+        if self._khugepaged_awake:
+            wait_until_khugepaged_sleeps()
         texts = [text] if text else []
         texts.extend(
             f"task {name} was killed by the OOM killer"

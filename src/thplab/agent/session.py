@@ -92,7 +92,8 @@ def run_scenario(scenario: Scenario, base: Path, release: Release, journal: Path
         _compact_memory()
         hierarchy.make(scenario.cgroups)
         observer = Observer(nodes, hierarchy, ["/", *scenario.cgroups])
-        world = KernelWorld(tasks, hierarchy, tunables, observer)
+        awake = bool(scenario.host.thp[AWAKE])
+        world = KernelWorld(tasks, hierarchy, tunables, observer, khugepaged_awake=awake)
         _start_tasks(scenario, hierarchy, tasks, world)
         note_host(run, nodes, hierarchy, {task.cgroup for task in scenario.tasks.values()})
         run.observations = world.observations
