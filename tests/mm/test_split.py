@@ -223,6 +223,23 @@ def test_a_reference_that_comes_while_it_is_unmapped_costs_it_its_pmd(
     machine.lru.folio_put(folio)
 
 
+def test_from_6_16_to_6_19_each_attempt_splits_one_pmd_of_those_that_map_a_folio(
+    machine: Machine, task: Task
+) -> None:
+    """The walk ends at the first PMD (60fbb14396d5), so the others still map the folio; 6.18.15 counted a failure with two."""
+    machine.rmap.split_unmaps_each_pmd = False
+    vma = touched(machine, task, 1)
+    folio = folio_at(vma, 0)
+    children = [machine.fork(task, name).mm.vmas["memory"] for name in ("second", "third")]
+    assert not split(machine, folio)
+    assert [isinstance(one.slots[0], Folio) for one in (vma, *children)] == [False, True, True]
+    assert (folio.ref_count(), folio.mapcount()) == (HUGE + 2, HUGE + 2)
+    machine.huge_memory.split_huge_pages_pid(vma, 0, FULL_MASK)
+    assert all(owners(one, 0)["base"] == HUGE for one in (vma, *children))
+    counted = ("thp_split_page", "thp_split_page_failed", "thp_split_pmd")
+    assert [event(machine, name) for name in counted] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("mode", ["on", "nokmem", "disabled"])
 @pytest.mark.parametrize("design", ["split_queue", "split_queue_reparented", "list_lru"])
 def test_splitting_works_however_the_machine_was_booted(design: str, mode: str) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.mm.small import small_machine
 from thplab.errors import InputError
+from thplab.kernel_version import version_of
 from thplab.mm.machine import Machine
 from thplab.releases.named import NAMES, NEWEST, check_design, release_named
 from thplab.releases.release import DIFFERENCES, Difference, Release
@@ -40,10 +41,19 @@ def test_each_difference_names_a_switch_of_the_model(
 
 @pytest.mark.parametrize(("field", "difference"), ROWS)
 def test_a_release_has_what_came_with_it_or_before(field: str, difference: Difference) -> None:
-    has = [bool(getattr(release_named(name), field)) for name in NAMES]
+    has = [
+        bool(getattr(release_named(name), field))
+        for name in NAMES
+        if not difference.lost or version_of(name) >= version_of(difference.lost)
+    ]
     assert has == sorted(has)
     assert has[-1]
     assert not has[0]
+
+
+def test_what_was_lost_for_a_time_was_there_before_and_after() -> None:
+    has = {name: release_named(name).split_unmaps_each_pmd for name in NAMES}
+    assert [name for name in NAMES if not has[name]] == ["6.18"]
 
 
 def test_every_field_but_name_and_design_is_a_difference() -> None:

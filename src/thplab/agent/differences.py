@@ -23,6 +23,7 @@ from thplab.scenario.steps.lock import Lock
 from thplab.scenario.steps.map import Map
 from thplab.scenario.steps.set import Set
 from thplab.scenario.steps.shrink import Shrink
+from thplab.scenario.steps.split_huge_pages import SplitHugePages
 from thplab.scenario.steps.touch import Touch
 from thplab.scenario.tunables import CgroupSettings
 from thplab.scenario.units import Size
@@ -46,12 +47,13 @@ def probe_differences(base: Path, tunables: Tunables) -> dict[str, bool]:
     """
     tunables.set(THP / "enabled", "always")
     found = {"splits_underused": (THP / "shrink_underused").exists()}
-    for name, steps, has_it in (
-        ("pt_reclaim", _discard_and_touch_again(), _has_a_huge_page),
-        ("reuse_large_folio", _write_after_a_fork(), _has_no_page_of_its_own),
-        ("scan_skips_mlocked", _scan_an_mlocked_one(), _has_a_huge_page),
+    for name, steps, task, has_it in (
+        ("pt_reclaim", _discard_and_touch_again(), _TASK, _has_a_huge_page),
+        ("reuse_large_folio", _write_after_a_fork(), _TASK, _has_no_page_of_its_own),
+        ("scan_skips_mlocked", _scan_an_mlocked_one(), _TASK, _has_a_huge_page),
+        ("split_unmaps_each_pmd", _split_after_a_fork(), _CHILD, _has_no_huge_page),
     ):
-        seen = _try(base, tunables, steps)
+        seen = _try(base, tunables, steps, task)
         if seen is not None:
             found[name] = has_it(seen)
     return found
@@ -59,6 +61,10 @@ def probe_differences(base: Path, tunables: Tunables) -> dict[str, bool]:
 
 def _has_a_huge_page(region: RegionFigures) -> bool:
     return any(node.huge for node in region.nodes)
+
+
+def _has_no_huge_page(region: RegionFigures) -> bool:
+    return not _has_a_huge_page(region)
 
 
 def _has_no_page_of_its_own(region: RegionFigures) -> bool:
@@ -88,6 +94,16 @@ def _write_after_a_fork() -> list[Step]:
     ]
 
 
+def _split_after_a_fork() -> list[Step]:
+    """Whether one attempt splits a huge page that the child's PMD maps too."""
+    return [
+        Map(task=_TASK, region=_REGION, size=_SIZE, thp="hugepage"),
+        Touch(task=_TASK, region=_REGION, part=_FIRST),
+        Fork(task=_TASK, child=_CHILD),
+        SplitHugePages(task=_TASK, region=_REGION, part=_FIRST),
+    ]
+
+
 def _scan_an_mlocked_one() -> list[Step]:
     """Whether the shrinker splits a huge page of zeros although it is mlocked."""
     return [
@@ -99,8 +115,8 @@ def _scan_an_mlocked_one() -> list[Step]:
     ]
 
 
-def _try(base: Path, tunables: Tunables, steps: list[Step]) -> RegionFigures | None:
-    """The task's region after the steps; None if the kernel refused one of them."""
+def _try(base: Path, tunables: Tunables, steps: list[Step], task: str) -> RegionFigures | None:
+    """A task's region after the steps; None if the kernel refused one of them."""
     hierarchy = Hierarchy(base)
     tasks = {_TASK: Task.start(_TASK, [], 1000)}
     try:
@@ -110,8 +126,8 @@ def _try(base: Path, tunables: Tunables, steps: list[Step]) -> RegionFigures | N
         world = KernelWorld(tasks, hierarchy, tunables, observer)
         if any(world.perform(step) is not None for step in steps):
             return None
-        return observer.observe("probe", tasks.values()).regions.get(f"{_TASK}.{_REGION}")
+        return observer.observe("probe", tasks.values()).regions.get(f"{task}.{_REGION}")
     finally:
-        for task in tasks.values():
-            task.kill()
+        for one in tasks.values():
+            one.kill()
         hierarchy.remove_all()

@@ -312,15 +312,20 @@ class HugeMemory:
     def split_huge_pages_pid(self, vma: Vma, slot: i64, mask: int) -> None:
         """split_huge_pages_pid(): of one slot, the folio that any of the pages belongs to is split whole.
 
-        Others may map it too, but nobody may hold a reference beside those of its mappings.
+        Others may map it too, but nobody may hold a reference beside those of its mappings. What could not be split
+        at one of the pages is tried again at the next.
         """
         lock = vma.mm.page_table_lock
-        lock.lock()
-        folio, _mapped = folio_walk_start(vma, slot, mask)
-        if folio is not None and folio.mapcount() == folio.ref_count():
-            self.split_found(vma, folio)
-        else:
-            lock.unlock()
+        while True:
+            lock.lock()
+            folio, mapped = folio_walk_start(vma, slot, mask)
+            if folio is None or folio.mapcount() != folio.ref_count():
+                lock.unlock()
+                return
+            if self.split_found(vma, folio):
+                return
+            here = mapped & mask
+            mask &= ~((here & -here) | ((here & -here) - 1))
 
     def _split_unmapped(self, folio: Folio, entries: list[MigrationEntry]) -> None:
         """Part of __folio_freeze_and_split_unmapped(): the folio is frozen, unmapped and off the queue; its

@@ -144,10 +144,15 @@ def join_entries(vma: Vma, slot: i64, folio: Folio) -> None:
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class Rmap:
-    """Reverse mapping of one machine, with the statistics that hang on it."""
+    """Reverse mapping of one machine, with the statistics that hang on it.
+
+    Attributes:
+        split_unmaps_each_pmd: a split unmaps a folio from each PMD (7.0); in 6.16 to 6.19 the first PMD ends the walk.
+    """
 
     def __init__(self, machine: Machine) -> None:
         self.machine: Machine = machine
+        self.split_unmaps_each_pmd: bool = True
 
     def mod_anon(self, pages: Mapped, nr: i64, nr_pmdmapped: i64) -> None:
         """__folio_mod_stat(): NR_ANON_MAPPED and NR_ANON_THPS of the node and of the cgroup there."""
@@ -230,7 +235,8 @@ class Rmap:
             lock.lock()
             dropped: i64 = 0
             entry: PteMap | None
-            if vma.slots[slot] is folio:
+            was_pmd = vma.slots[slot] is folio
+            if was_pmd:
                 # The PMD goes as a whole: nothing looks partly mapped on the way.
                 if split_pmd:
                     self.machine.vmstat.count(THP_SPLIT_PMD)
@@ -252,6 +258,8 @@ class Rmap:
             lock.unlock()
             if dropped:
                 folio.put_testzero(dropped)
+            if was_pmd and split_pmd and not self.split_unmaps_each_pmd:
+                break
         return found
 
     def _remove_one_by_one(self, folio: Folio, mask: int) -> None:
