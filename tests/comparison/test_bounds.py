@@ -16,7 +16,7 @@ from thplab.releases.named import release_named
 from thplab.scenario.host_facts import HostFacts, NodeFacts, ZoneFacts
 from thplab.scenario.loader import loads
 from thplab.scenario.observation import Run
-from thplab.scenario.rules import OF_CHARGES, OF_STOCK, OF_VICTIMS
+from thplab.scenario.rules import OF_CHARGES, OF_MADVISE, OF_STOCK, OF_VICTIMS
 from thplab.scenario.schema import Scenario
 
 PROC = Path(__file__).parents[1] / "data" / "host"
@@ -205,6 +205,29 @@ steps = [
 """
 
 
+ADVISED = """
+name = "advised"
+summary = "MADV_HUGEPAGE registers memory that was touched, and so wakes khugepaged."
+cgroups = { "/job" = {} }
+tasks = { job = { cgroup = "/job" } }
+steps = [
+    { do = "map", task = "job", region = "heap", size = "4M", thp = "nohugepage" },
+    { do = "touch", task = "job", region = "heap" },
+    { do = "advise", task = "job", region = "heap", advice = "hugepage" },
+    { do = "observe", label = "woken" },
+    { do = "set", file = "khugepaged/scan_sleep_millisecs", value = 100 },
+    { do = "wait", seconds = 1 },
+    { do = "observe", label = "end" },
+]
+[host]
+nodes = ["64M", "64M"]
+[host.thp.khugepaged]
+awake = true
+scan_sleep_millisecs = 1000000000
+pages_to_scan = 1048576
+"""
+
+
 def small_host() -> HostFacts:
     """Two nodes of 64M with nothing in use."""
     zone = ZoneFacts(
@@ -227,6 +250,7 @@ def kernel_with(scenario: Scenario, **really: object) -> Run:
         (NEAR_A_LIMIT, {"charged": {"/job": 97}}, OF_CHARGES),
         (SHORT, {"second_victims": 1}, OF_VICTIMS),
         (OVER_HIGH, {"stock_empty": True}, OF_STOCK),
+        (ADVISED, {"misses_madvise": True}, OF_MADVISE),
     ],
 )
 def test_what_the_agent_cannot_tell_makes_a_range_with_its_reason(
@@ -261,3 +285,13 @@ def test_where_the_kernel_killed_no_more_tasks_a_second_victim_explains_nothing(
     assert {str(one.figure) for one in verify_beside(scenario, kernel).differences} == {
         "cgroups./job[0].huge"
     }
+
+
+def test_what_a_pass_missed_the_next_one_does() -> None:
+    scenario = loads(ADVISED)
+    kernel = kernel_with(scenario, misses_madvise=True)
+    assert [one.regions["job.heap"].nodes[0].huge for one in kernel.observations] == [0, 2]
+    kernel.observations[-1].regions["job.heap"].nodes[0].huge = 0
+    assert [str(one.figure) for one in verify_beside(scenario, kernel).differences] == [
+        "regions.job.heap[0].huge"
+    ]

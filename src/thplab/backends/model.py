@@ -167,6 +167,7 @@ def build_machine(
     if facts is not None:
         machine.oom.second_victims = facts.second_victims
         machine.charges.stock_empty = facts.stock_empty
+        machine.khugepaged.misses_madvise = facts.misses_madvise
     world = ModelWorld(machine, release)
     machine.memcg.recursiveprot = host.recursiveprot and release.recursive_protection
     for row, value in (*host.thp.items(), *host.vm.items()):

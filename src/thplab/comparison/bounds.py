@@ -23,13 +23,21 @@ from thplab.mm.vmstat import OOM_KILL
 from thplab.scenario.figures import FigurePath, all_figures
 from thplab.scenario.host_facts import HostFacts, NodeFacts
 from thplab.scenario.observation import Run
-from thplab.scenario.rules import OF_CHARGES, OF_FREE_MEMORY, OF_STOCK, OF_VICTIMS, PROCESS
+from thplab.scenario.rules import (
+    OF_CHARGES,
+    OF_FREE_MEMORY,
+    OF_MADVISE,
+    OF_STOCK,
+    OF_VICTIMS,
+    PROCESS,
+)
 from thplab.scenario.schema import Scenario
 from thplab.scenario.step import Step
 from thplab.scenario.steps.fork import Fork
 from thplab.scenario.steps.map import Map
 from thplab.scenario.steps.move_task import MoveTask
 from thplab.scenario.steps.pressure import Pressure
+from thplab.scenario.tunables import AWAKE
 
 __all__ = ["Bounds", "free_memory_bounds", "most_charged", "verify_beside"]
 
@@ -93,8 +101,10 @@ def verify_beside(scenario: Scenario, kernel_run: Run) -> Verification:
         return found
     ranges = _Ranges(scenario, kernel_run, beside)
     empty = msgspec.structs.replace(facts, stock_empty=True)
+    missing = msgspec.structs.replace(facts, misses_madvise=True)
     for why, variations in (
         (OF_VICTIMS, _second_victims(scenario, facts, beside, kernel_run)),
+        (OF_MADVISE, [missing] if scenario.host.thp[AWAKE] else []),
         (OF_CHARGES, _charges(scenario, facts, ranges)),
         (OF_STOCK, chain([empty], _charges(scenario, empty, ranges))),
         (OF_FREE_MEMORY, _free_memory(scenario, facts, ranges)),

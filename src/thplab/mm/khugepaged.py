@@ -44,6 +44,8 @@ class Khugepaged(Collapse):
         address: the next address there, in base pages.
         full_scans: rounds through all address spaces. pages_collapsed: huge pages made.
         clock: milliseconds that have gone by.
+        misses_madvise: the pass that an madvise(2) wakes passes its address space over, because madvise(2) holds
+            mmap_lock still, and khugepaged does not wait for it.
     """
 
     def __init__(self, machine: Machine) -> None:
@@ -57,6 +59,8 @@ class Khugepaged(Collapse):
         self.full_scans: i64 = 0
         self.pages_collapsed: i64 = 0
         self.clock: i64 = 0
+        self.misses_madvise: bool = False
+        self._missed: Task | None = None
         self._scan_sleep_millisecs: i64 = 10000
         self._cc: CollapseControl = CollapseControl(True)
         self._due: i64 = NO_TIMEOUT
@@ -95,6 +99,13 @@ class Khugepaged(Collapse):
         if not self.mm_head and self._due == NO_TIMEOUT:
             self._woken = True
         self.mm_head.append(task)
+
+    def khugepaged_enter_madvise(self, task: Task, vma: Vma, page: i64) -> None:
+        """Part of madvise_update_vma() (mm/madvise.c): khugepaged_enter_vma() with mmap_lock held for writing."""
+        woken = self._woken
+        self.khugepaged_enter_vma(task, vma, page)
+        if self._woken and not woken and self.misses_madvise:
+            self._missed = task
 
     def khugepaged_fork(self, parent: Task, child: Task) -> None:
         """khugepaged_fork() (include/linux/khugepaged.h): a child of a registered task is registered."""
@@ -206,11 +217,14 @@ class Khugepaged(Collapse):
             task = self.mm_head[0]
             self.mm_slot = task
             self.address = LOWEST
-        self._cc.progress += 1
+        missed = self._missed is task
+        self._missed = None
+        if not missed:
+            self._cc.progress += 1
         gone = self._test_exit(task)
         result = SCAN_FAIL
         finished = True
-        if not gone:
+        if not gone and not missed:
             finished, result = self._scan_vmas(task)
         if gone or finished:
             after = self.mm_head.index(task) + 1

@@ -131,7 +131,7 @@ class Madvise:
         vma.thp = advice
         if advice == "hugepage":
             for piece in vma.pieces:
-                self.machine.khugepaged.khugepaged_enter_vma(task, vma, piece.first)
+                self.machine.khugepaged.khugepaged_enter_madvise(task, vma, piece.first)
 
     def collapse(self, task: Task, vma: Vma, first: i64, end: i64) -> str:
         """madvise_walk_vmas(): MADV_COLLAPSE of the base pages `first` to `end` - 1, VMA by VMA, up to the first error.

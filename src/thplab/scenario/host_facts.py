@@ -131,8 +131,9 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
         reclaims: the model supposes that reclaim finds clean all of the files and slab that it could free, and what
             the CPUs keep. No kernel says this.
         second_victims: how often the OOM killer takes a second task (:class:`thplab.mm.oom_kill.Oom`). What a
-            kernel decides by its timing, only the model can be told: this, and the next.
+            kernel decides by its timing, only the model can be told: this, and the next two.
         stock_empty: no CPU has charged in advance (:class:`thplab.mm.charge.Charges`).
+        misses_madvise: khugepaged does not get the lock (:class:`thplab.mm.khugepaged.Khugepaged`).
     """
 
     nodes: tuple[NodeFacts, ...]
@@ -141,6 +142,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     reclaims: bool = False
     second_victims: int = 0
     stock_empty: bool = False
+    misses_madvise: bool = False
 
 
 def load_host_facts(path: str | Path, scenario: str = "") -> HostFacts:

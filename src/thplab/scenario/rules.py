@@ -19,6 +19,7 @@ __all__ = [
     "KERNEL_OWN",
     "OF_CHARGES",
     "OF_FREE_MEMORY",
+    "OF_MADVISE",
     "OF_PROCESSES",
     "OF_STOCK",
     "OF_VICTIMS",
@@ -64,6 +65,11 @@ OF_CHARGES = "a limit is near, so it depends on the few pages that the processes
 OF_STOCK = (
     "a task over memory.high reclaims before its new huge page is queued, or after: as its CPU has a page charged in "
     "advance for the page table or not (consume_stock()): a range"
+)
+"""Why a figure has the range of both."""
+OF_MADVISE = (
+    "the pass that madvise(2) wakes comes to its address space before madvise(2) has given up mmap_lock, or after; "
+    "khugepaged does not wait for the lock: a range"
 )
 """Why a figure has the range of both."""
 OF_VICTIMS = (
