@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["OOM_SCORE_ADJ_MIN", "Oom"]
 
 OOM_SCORE_ADJ_MIN: Final[i64] = -1000
+MOST_TIMES: Final[i64] = 63
+"""The bits of `second_victims`."""
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -99,7 +101,7 @@ class Oom:
 
         A task that is its own victim ends only after it has come back from the killer.
         """
-        twice = self.second_victims >> self._times & 1
+        twice = self._times < MOST_TIMES and self.second_victims >> self._times & 1 != 0
         self._times += 1
         if not self._kill_worst(candidates, totalpages, why, domain):
             return False
