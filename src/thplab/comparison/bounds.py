@@ -37,6 +37,8 @@ from thplab.scenario.steps.fork import Fork
 from thplab.scenario.steps.map import Map
 from thplab.scenario.steps.move_task import MoveTask
 from thplab.scenario.steps.pressure import Pressure
+from thplab.scenario.steps.reclaim import Reclaim
+from thplab.scenario.steps.set import Set
 from thplab.scenario.tunables import AWAKE
 
 __all__ = ["Bounds", "free_memory_bounds", "most_charged", "verify_beside"]
@@ -101,12 +103,13 @@ def verify_beside(scenario: Scenario, kernel_run: Run) -> Verification:
         return found
     ranges = _Ranges(scenario, kernel_run, beside)
     empty = msgspec.structs.replace(facts, stock_empty=True)
+    limited = _has_limits(scenario)
     missing = msgspec.structs.replace(facts, misses_madvise=True)
     for why, variations in (
         (OF_VICTIMS, _second_victims(scenario, facts, beside, kernel_run)),
         (OF_MADVISE, [missing] if scenario.host.thp[AWAKE] else []),
-        (OF_CHARGES, _charges(scenario, facts, ranges)),
-        (OF_STOCK, chain([empty], _charges(scenario, empty, ranges))),
+        (OF_CHARGES, _charges(scenario, facts, ranges) if limited else []),
+        (OF_STOCK, chain([empty], _charges(scenario, empty, ranges)) if limited else []),
         (OF_FREE_MEMORY, _free_memory(scenario, facts, ranges)),
     ):
         for varied in variations:
@@ -209,6 +212,13 @@ def _charges(scenario: Scenario, facts: HostFacts, ranges: _Ranges) -> Iterator[
                 yield msgspec.structs.replace(facts, charged=facts.charged | charged)
         if not ranges.matter:
             return
+
+
+def _has_limits(scenario: Scenario) -> bool:
+    """Whether some cgroup has a limit or protection, or is asked to give memory back."""
+    return any(tuple(one.chosen()) for one in scenario.cgroups.values()) or any(
+        isinstance(step, Set | Reclaim) and step.cgroup is not None for step in scenario.steps
+    )
 
 
 def _second_victims(
