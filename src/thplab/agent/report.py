@@ -42,6 +42,8 @@ class WorkDirectory:
         self.failure = path / "failure.txt"
         self.journal = path / "tunables.json"
         self.done = path / "done"
+        self.request = path / "request.json"
+        self.sight = path / "sight.json"
 
     def marks(self) -> int:
         """How many files the agent has written here, which shows its progress."""

@@ -7,13 +7,20 @@ import sys
 from pathlib import Path
 
 import thplab
+from thplab.backends.guest import GUEST_WORK
 
-__all__ = ["agent_command", "agent_environment"]
+__all__ = ["agent_command", "agent_environment", "guest_command"]
 
 
 def agent_command(*options: str) -> list[str]:
     """The command line; it needs :func:`agent_environment`."""
     return [sys.executable, "-m", "thplab.agent", *options]
+
+
+def guest_command(module: str = "thplab.agent") -> list[str]:
+    """The command line for a guest: the agent, or another of its modules that works in a directory."""
+    environment = [f"{name}={value}" for name, value in agent_environment().items()]
+    return ["env", *environment, sys.executable, "-m", module, "--work", GUEST_WORK]
 
 
 def agent_environment() -> dict[str, str]:

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from thplab.agent.report import KernelFacts, WorkDirectory
-from thplab.backends.agent_command import agent_command, agent_environment
+from thplab.backends.agent_command import guest_command
 from thplab.backends.errors import KernelRunError
-from thplab.backends.guest import GUEST_WORK, Guest, GuestEnd
+from thplab.backends.guest import Guest, GuestEnd
 from thplab.backends.kernel_image import KernelImage, find_kernel
 from thplab.backends.kernel_log import find_complaints, keep_kernel_log, panic_of
 from thplab.scenario.errors import InputError, ThplabError
@@ -21,7 +21,7 @@ from thplab.scenario.observation import Run
 from thplab.scenario.schema import Scenario
 from thplab.scenario.steps.wait import Wait
 
-__all__ = ["TIME_LIMITS", "run", "run_each"]
+__all__ = ["TIME_LIMITS", "boot_again", "run", "run_each", "why_failed"]
 
 TIME_LIMITS = {"kvm": 60.0, "tcg": 240.0}
 """Seconds for a boot, or for one scenario, by accelerator; the seconds that a scenario waits are added."""
@@ -129,13 +129,19 @@ def _boot(
             work = WorkDirectory(Path(directory))
             work.write(work.scenarios, scenarios)
             end = _run_guest(guest, work, scenarios, time_limit)
-            early = work.read(work.facts, KernelFacts) is None
-            if early and not notes and _EARLY_FLAKE in end.console:
-                notes.append("the first boot died of the emulator's int3 Oops; booted again")
-            elif early and end.accelerator == "kvm" and panic_of(end.console) is None:
-                guest.give_up_kvm("a guest ended before the agent started")
-            else:
+            if work.read(work.facts, KernelFacts) is not None or not boot_again(guest, end, notes):
                 return _collect(image, guest, work, end, len(scenarios), notes)
+
+
+def boot_again(guest: Guest, end: GuestEnd, notes: list[str]) -> bool:
+    """Whether a guest that ended before the agent did anything is to be booted once more; notes say why."""
+    if not notes and _EARLY_FLAKE in end.console:
+        notes.append("the first boot died of the emulator's int3 Oops; booted again")
+        return True
+    if end.accelerator == "kvm" and panic_of(end.console) is None:
+        guest.give_up_kvm("a guest ended before the agent started")
+        return True
+    return False
 
 
 def _run_guest(
@@ -147,9 +153,7 @@ def _run_guest(
         for scenario in scenarios
     ]
     patience = (time_limit or TIME_LIMITS[accelerator]) + max(waits, default=0)
-    environment = [f"{name}={value}" for name, value in agent_environment().items()]
-    command = ["env", *environment, *agent_command("--work", GUEST_WORK)]
-    return guest.run(command, work.path, work.marks, patience)
+    return guest.run(guest_command(), work.path, work.marks, patience)
 
 
 def _collect(
@@ -186,7 +190,7 @@ def _collect(
         )
     if len(runs) < count or not work.done.exists():
         raise KernelRunError(
-            f"{image.name}: {_why(work, end)}", str(kept), runs, begun=facts is not None
+            f"{image.name}: {why_failed(work, end)}", str(kept), runs, begun=facts is not None
         )
     return runs
 
@@ -203,7 +207,7 @@ def _how(guest: Guest, facts: KernelFacts | None, notes: list[str]) -> list[str]
     return [*notes, f"Linux {facts.kernel} in QEMU, {how}", design]
 
 
-def _why(work: WorkDirectory, end: GuestEnd) -> str:
+def why_failed(work: WorkDirectory, end: GuestEnd) -> str:
     """Why a guest failed, by the best evidence that there is."""
     failure = work.read(work.failure, str)
     if failure is not None:

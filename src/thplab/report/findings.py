@@ -6,10 +6,21 @@ from __future__ import annotations
 import shlex
 import textwrap
 
+import msgspec
+
+from thplab.agent.confirm.sight import Sight, Telling
 from thplab.explorer.findings import Finding, all_findings
 from thplab.explorer.session import Report, search
 
-__all__ = ["finding_lines", "finding_page", "finding_text", "known_line", "missing_line"]
+__all__ = [
+    "finding_lines",
+    "finding_page",
+    "finding_text",
+    "known_line",
+    "missing_line",
+    "sight_json",
+    "sight_text",
+]
 
 _WIDTH = 110
 
@@ -91,6 +102,7 @@ def _sections(finding: Finding) -> list[tuple[str, str]]:
         ("Confirmed on", confirmed),
         ("What the kernel showed", finding.seen),
         ("How to hold the window open in a kernel that you build", finding.window),
+        ("Without building a kernel", finding.probe),
         ("What would mend it", finding.mend),
         ("Who knows", finding.told),
     ]
@@ -143,3 +155,39 @@ def _page_parts(finding: Finding) -> list[str]:
         command = f"thplab findings show {finding.name}"
         parts += [f"**The program** is [{name}]({path}); `{command}` prints it.", ""]
     return parts
+
+
+def sight_text(sight: Sight) -> str:
+    """What a kernel showed with a finding's window held open and without, as a table with the verdict."""
+    columns = [("without", sight.without)]
+    if sight.held is not None:
+        columns.append(("with the window held open", sight.held))
+    rows = [("", [head for head, _ in columns])]
+    for label, name in (
+        ("queued before, by node", "queued_before"),
+        ("queued after", "queued_after"),
+        ("nr_anon_partially_mapped", "partially_mapped"),
+        ("split meanwhile", "split_meanwhile"),
+        ("another scan splits", "split_by_scan"),
+    ):
+        rows.append((label, [_figure(telling, name) for _, telling in columns]))
+    width = max(len(label) for label, _ in rows)
+    widths = [
+        max(len(cell) for cell in column)
+        for column in zip(*(cells for _, cells in rows), strict=True)
+    ]
+    lines = [
+        "  ".join([f"{label:{width}}", *map(str.rjust, cells, widths)]) for label, cells in rows
+    ]
+    return "\n".join([f"{sight.finding} on {sight.kernel}", *lines, "", sight.verdict(), ""])
+
+
+def _figure(telling: Telling, name: str) -> str:
+    value = getattr(telling, name)
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def sight_json(sight: Sight) -> str:
+    """The same for programs."""
+    told = msgspec.to_builtins(sight) | {"seen": sight.seen, "verdict": sight.verdict()}
+    return f"{msgspec.json.format(msgspec.json.encode(told)).decode()}\n"

@@ -69,6 +69,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What the kernel showed."""
     window: str = ""
     """The change of a kernel that one builds, which holds the window open: function and place."""
+    probe: str = ""
+    """What `thplab findings confirm` does on a kernel as it is built; "": it does not offer this one."""
     mend: str
     told: str
 
