@@ -256,6 +256,7 @@ def test_a_kernel_without_modules_boots_over_virtiofs(guest_programs: Path, tmp_
     old = boot("debian:6.12", tmp_path / "old")
     assert "--force-9p" in old
     assert "--append transparent_hugepage=never" in old, "a Debian kernel has them always"
+    assert "rcu_cpu_stall_timeout=120" in old, "a busy host is no stall of an emulated CPU"
     console = boot("debian:7.1", tmp_path / "new")
     assert "--force-9p" not in console
     assert console.endswith("virtiofsd 1.13.2\n")

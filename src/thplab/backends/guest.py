@@ -37,6 +37,9 @@ _CLEAN_UP = 'kill -KILL -- "-$1"; rm -rf -- "$2"'
 _ALWAYS = ("panic=-1", "transparent_hugepage=never")
 """A distribution's kernel has huge pages "always", and what runs in the guest before the agent would have some on
 the queue, where reclaim splits them too. The agent sets what the scenario has."""
+_LATE_STALLS = "rcupdate.rcu_cpu_stall_timeout=120"
+"""An emulated CPU may wait half a minute for one of a busy host. The kernel reports 21 s as a stall, and thplab what
+it reports as a difference. A guest that hangs is stopped after TIME_LIMITS."""
 _BOOT_OPTIONS = {
     "on": (),
     "nokmem": ("cgroup.memory=nokmem",),
@@ -178,6 +181,7 @@ class Guest:
         for option in (*_ALWAYS, *_BOOT_OPTIONS[self.host.memcg], *self._boot_options):
             line += ["--append", option]
         if accelerator == "tcg":
+            line += ["--append", _LATE_STALLS]
             line += ["--disable-kvm", "--qemu-opts=-cpu max -accel tcg,thread=single"]
         return [*line, "-e", shlex.join(command)]
 
