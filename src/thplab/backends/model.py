@@ -114,13 +114,14 @@ def _run_steps(
         world.add_task(name, task)
     for path, nr_pages in (result.host.charged if result.host is not None else {}).items():
         world.cgroup(path).memory.charge(nr_pages)
+    ticks = result.host.ticks if result.host is not None else None
     for index, step in enumerate(scenario.steps):
         if progress is not None:
             progress(index, len(scenario.steps))
         where = scenario.where(index)
         try:
             with _blaming(blamed, where):
-                if result.host is not None and result.host.ticks:
+                if ticks is not None and index >= ticks:
                     world.tick()
                 outcome = world.perform(step, where, index)
         except KernelBug as bug:

@@ -193,7 +193,7 @@ def _figures(run: Run) -> dict[tuple[str, FigurePath], int]:
 def _beside(found: Iterator[HostFacts]) -> Iterator[HostFacts]:
     """Each with and without what may happen beside the steps: the kernel does it by its own clock."""
     for facts in found:
-        for ticks in (False, True):
+        for ticks in (None, 0):
             for reclaims in (False, True):
                 yield msgspec.structs.replace(facts, ticks=ticks, reclaims=reclaims)
 
@@ -244,6 +244,18 @@ def _free_memory(scenario: Scenario, facts: HostFacts, ranges: _Ranges) -> Itera
     yield from _beside(_corners(scenario, facts))
     if ranges.matter:
         yield from _beside(_between(scenario, facts))
+        yield from _later(scenario, facts)
+
+
+def _later(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:
+    """What a CPU gives back at one step or another. It has one huge page, or none, by what there was at first."""
+    bounds = [free_memory_bounds(scenario, node) for node in facts.nodes]
+    two = 2 * int(HPAGE_PMD_NR)
+    for change in range(-two // 2, two // 2, two // 8):
+        changes = [min(max(change, -bound.less), bound.more) for bound in bounds]
+        for step in range(1, len(scenario.steps)):
+            changed = _changed(scenario, facts, changes, [0] * len(bounds), least=change < 0)
+            yield msgspec.structs.replace(changed, ticks=step)
 
 
 def _corners(scenario: Scenario, facts: HostFacts) -> Iterator[HostFacts]:

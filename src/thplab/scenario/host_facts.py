@@ -126,8 +126,8 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         charged: by cgroup, the base pages that its tasks are charged for themselves (memory.current).
-        ticks: the model supposes that before each step the CPUs fold their counters, as they do once in a second,
-            and each task's process takes a page of its own by the task's policy. No kernel says this.
+        ticks: the model supposes that before each step from this one on the CPUs fold their counters, as they do once
+            in a second, and each task's process takes a page of its own by the task's policy. No kernel says this.
         reclaims: the model supposes that reclaim finds clean all of the files and slab that it could free, and what
             the CPUs keep. No kernel says this.
         second_victims: how often the OOM killer takes a second task (:class:`thplab.mm.oom_kill.Oom`). What a
@@ -138,7 +138,7 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     nodes: tuple[NodeFacts, ...]
     charged: dict[str, int] = {}
-    ticks: bool = False
+    ticks: int | None = None
     reclaims: bool = False
     second_victims: int = 0
     stock_empty: bool = False
