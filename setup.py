@@ -11,6 +11,7 @@ runs as it is where they could not be compiled. Two environment variables choose
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ SETTINGS: dict[str, Any] = tomllib.loads(Path("pyproject.toml").read_text(encodi
 REQUIRED = os.environ.get("THPLAB_REQUIRE_COMPILED") == "1"
 PURE = os.environ.get("THPLAB_PURE") == "1"
 
+# A function of C that frees an object, and its lines about the trashcan.
+DEALLOC = re.compile(r"^\w*_dealloc\([^)]*\*self\)\n\{\n.*?^\}\n", re.MULTILINE | re.DOTALL)
+TRASHCAN = re.compile(r"^ *CPy_TRASHCAN_(?:BEGIN|END)\(.*\)\n", re.MULTILINE)
+
 
 def fall_back(reason: object) -> None:
     """Go on without compiled modules, and say so; or, if they are required, do not."""
@@ -40,6 +45,20 @@ def compiled_sources() -> list[str]:
     root = Path("src")
     paths = {path for pattern in SETTINGS["modules"] for path in root.glob(pattern)}
     return sorted(str(path) for path in paths if path.name != "__init__.py")
+
+
+def leave_out_trashcan(source: str) -> None:
+    """In a C file of mypyc: objects without a header for the garbage collector are freed without the trashcan.
+
+    CPython puts off what it frees 50 deep, and links it by that header. mypyc 2.4.1 has classes that it knows to be
+    acyclic do so too, and that writes in front of the object, into memory of others.
+    """
+    path = Path(source)
+    text = path.read_text(encoding="utf-8")
+    spared = DEALLOC.sub(
+        lambda found: found[0] if "GC_UnTrack" in found[0] else TRASHCAN.sub("", found[0]), text
+    )
+    path.write_text(spared, encoding="utf-8")
 
 
 def extensions() -> list[Extension]:
@@ -69,6 +88,8 @@ def extensions() -> list[Extension]:
         fall_back(f"mypyc: {error!r}")
         return []
     for extension in found:
+        for source in extension.sources:
+            leave_out_trashcan(source)
         extension.extra_compile_args = [*extension.extra_compile_args, *SETTINGS["c-flags"]]
     return found
 

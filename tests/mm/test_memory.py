@@ -280,15 +280,3 @@ def test_the_entries_of_a_slot_are_forgotten_when_they_point_nowhere(
     assert isinstance(left, PteMap)
     assert left.next is None
     assert isinstance(left.owner, Folio)
-
-
-def test_entries_that_go_are_no_chain_any_more(machine: Machine, task: Task) -> None:
-    """A chain of more than 50 compiled objects that goes at once corrupts memory: each page is an entry here."""
-    vma = mmap(machine, task, 1, thp="nohugepage")
-    for page in range(100):
-        machine.memory.touch(task, vma, 0, 1 << page, False)
-    first = vma.slots[0]
-    assert isinstance(first, PteMap)
-    assert first.next is not None
-    machine.memory.zap(vma, 0, FULL_MASK)
-    assert first.next is None

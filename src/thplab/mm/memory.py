@@ -355,13 +355,9 @@ class Memory:
         here = vma.slots[slot]
         entry = here if isinstance(here, PteMap) else None
         while entry is not None:
-            # Unlinked one by one: freed as a chain they would be freed inside one another, and CPython puts off what is
-            # 50 deep by a list in a header that compiled objects without cycles do not have.
-            rest = entry.next
-            entry.next = None
             if entry.mask or entry.migrating:
                 kept.append(entry)
-            entry = rest
+            entry = entry.next
         following: PteMap | None = None
         for entry in reversed(kept):
             entry.next = following
