@@ -115,6 +115,8 @@ class Task:
                 COMMAND.pack(operation, name.encode("ascii"), *arguments, *padding)
             )
         except (BrokenPipeError, ConnectionResetError):
+            # A task that ends closes its channel first, and is alive for a moment longer.
+            self.wait()
             raise TaskIsDead(self.name) from None
 
     def _receive(self) -> int:
