@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 
-from thplab.agent.task import Task, TaskIsDead
+from thplab.agent.task import Task
+from thplab.scenario.worlds import TaskIsDead
 
 
 def test_a_task_that_has_closed_its_channel_is_waited_for() -> None:
