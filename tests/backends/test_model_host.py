@@ -176,6 +176,35 @@ def test_a_file_without_facts_is_refused(content: str, reason: str, tmp_path: Pa
         load_host_facts(path)
 
 
+@pytest.mark.parametrize(
+    ("found", "changed", "reason"),
+    [
+        ('"free":', '"free":-', ">= 0"),
+        ('"managed":', '"managed":9999999999999999', "<= 1099511627776"),
+        ('"managed":', '"managed":1,"max":', "pages free of 1"),
+        ('"ticks":null', '"ticks":-1', ">= 0"),
+        ('"second_victims":0', '"second_victims":99999999999999999999', "<= 4611686018427387903"),
+    ],
+)
+def test_facts_that_no_host_has_are_refused(
+    found: str, changed: str, reason: str, facts: HostFacts, tmp_path: Path
+) -> None:
+    text = msgspec.json.encode({"columns": [{"host": facts}]}).decode()
+    assert found in text
+    path = tmp_path / "result.json"
+    path.write_text(text.replace(found, changed, 1), encoding="utf-8")
+    with pytest.raises(InputError, match=f"the facts about the host are wrong: .*{reason}"):
+        load_host_facts(path)
+
+
+def test_facts_of_another_scenarios_cgroups_are_refused(
+    scenario: Scenario, facts: HostFacts
+) -> None:
+    other = msgspec.structs.replace(facts, charged={"/other": 7})
+    with pytest.raises(InputError, match="fill: the facts about the host charge cgroup /other"):
+        model.run(scenario, facts=other)
+
+
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         load_host_facts(tmp_path / "none.json")

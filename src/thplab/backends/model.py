@@ -113,6 +113,11 @@ def _run_steps(
     for name, task in scenario.tasks.items():
         world.add_task(name, task)
     for path, nr_pages in (result.host.charged if result.host is not None else {}).items():
+        if path not in scenario.cgroups:
+            raise InputError(
+                f"{scenario.name}: the facts about the host charge cgroup {path}, which this scenario does not have; "
+                "give a result of this scenario"
+            )
         world.cgroup(path).memory.charge(nr_pages)
     ticks = result.host.ticks if result.host is not None else None
     for index, step in enumerate(scenario.steps):

@@ -9,9 +9,10 @@ fills a node agrees with the model only if the model knows both. The agent reads
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from thplab.errors import InputError
 from thplab.mm.geometry import HPAGE_PMD_NR
@@ -21,6 +22,10 @@ __all__ = ["HostFacts", "NodeFacts", "ZoneFacts", "load_host_facts"]
 _REMEDY = (
     "give the JSON that `thplab run`, `compare` or `verify` wrote about a kernel (--format json)"
 )
+
+
+Pages = Annotated[int, Meta(ge=0, le=1 << 40)]
+"""Base pages: up to 4096T, more than a host has."""
 
 
 class ZoneFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,14 +40,18 @@ class ZoneFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    managed: int
-    free: int
-    min: int
-    low: int
-    high: int
-    reserve: int
-    pagesets: int
-    batch: int = 1
+    managed: Pages
+    free: Pages
+    min: Pages
+    low: Pages
+    high: Pages
+    reserve: Pages
+    pagesets: Pages
+    batch: Pages = 1
+
+    def __post_init__(self) -> None:
+        if self.free > self.managed:
+            raise ValueError(f"zone {self.name} has {self.free} pages free of {self.managed}")
 
 
 class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,10 +63,10 @@ class NodeFacts(msgspec.Struct, frozen=True, kw_only=True):
         cpus: how many CPUs it has.
     """
 
-    zones: tuple[ZoneFacts, ...]
-    whole: int
-    reclaimable: int
-    cpus: int
+    zones: Annotated[tuple[ZoneFacts, ...], Meta(min_length=1)]
+    whole: Pages
+    reclaimable: Pages
+    cpus: Annotated[int, Meta(ge=0, le=1 << 20)]
 
     @property
     def managed(self) -> int:
@@ -137,10 +146,10 @@ class HostFacts(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     nodes: tuple[NodeFacts, ...]
-    charged: dict[str, int] = {}
-    ticks: int | None = None
+    charged: dict[str, Pages] = {}
+    ticks: Annotated[int, Meta(ge=0)] | None = None
     reclaims: bool = False
-    second_victims: int = 0
+    second_victims: Annotated[int, Meta(ge=0, lt=1 << 62)] = 0
     stock_empty: bool = False
     misses_madvise: bool = False
 
